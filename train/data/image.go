@@ -1,11 +1,6 @@
 package data
 
-import (
-	"image"
-	"image/color"
-
-	"github.com/pkg/errors"
-)
+import "github.com/pkg/errors"
 
 // Image holds 8-bit pixels, rows from the top, channels interleaved:
 // Pix[(y*W+x)*C+c]. C is 1 (gray) or 3 (RGB).
@@ -69,53 +64,4 @@ func (im *Image) Gray() *Image {
 // luma is (0.299 R + 0.587 G + 0.114 B) in 16-bit fixed point.
 func luma(r, g, b uint8) uint8 {
 	return uint8((19595*uint32(r) + 38470*uint32(g) + 7471*uint32(b) + 0x8000) >> 16)
-}
-
-// Std returns a copy of im as an *image.Gray or an opaque *image.NRGBA.
-func (im *Image) Std() image.Image {
-	if im.C == 1 {
-		out := image.NewGray(image.Rect(0, 0, im.W, im.H))
-		copy(out.Pix, im.Pix)
-		return out
-	}
-	out := image.NewNRGBA(image.Rect(0, 0, im.W, im.H))
-	for i := range im.W * im.H {
-		out.Pix[4*i], out.Pix[4*i+1], out.Pix[4*i+2] = im.Pix[3*i], im.Pix[3*i+1], im.Pix[3*i+2]
-		out.Pix[4*i+3] = 255
-	}
-	return out
-}
-
-// FromStd copies m into an Image: gray for *image.Gray and *image.Gray16, RGB
-// for all else. Transparency is dropped without compositing, so a transparent
-// pixel keeps its color; 16-bit samples keep their high byte.
-func FromStd(m image.Image) *Image {
-	r := m.Bounds()
-	w, h := r.Dx(), r.Dy()
-	switch m := m.(type) {
-	case *image.Gray:
-		out := NewImage(w, h, 1)
-		for y := range h {
-			copy(out.Pix[y*w:(y+1)*w], m.Pix[y*m.Stride:])
-		}
-		return out
-	case *image.Gray16:
-		out := NewImage(w, h, 1)
-		for y := range h {
-			for x := range w {
-				out.Pix[y*w+x] = m.Pix[y*m.Stride+2*x]
-			}
-		}
-		return out
-	}
-	out := NewImage(w, h, 3)
-	i := 0
-	for y := r.Min.Y; y < r.Max.Y; y++ {
-		for x := r.Min.X; x < r.Max.X; x++ {
-			c := color.NRGBAModel.Convert(m.At(x, y)).(color.NRGBA)
-			out.Pix[i], out.Pix[i+1], out.Pix[i+2] = c.R, c.G, c.B
-			i += 3
-		}
-	}
-	return out
 }
