@@ -141,8 +141,6 @@ func onCanvas(im *Image, at image.Point, w, h int) *Image {
 		return im
 	}
 	out := NewImage(w, h, im.C)
-	for y := range im.H {
-		copy(out.Pix[((at.Y+y)*w+at.X)*im.C:], im.Pix[y*im.W*im.C:][:im.W*im.C])
-	}
+	out.draw(im, at.X, at.Y)
 	return out
 }

@@ -98,12 +98,15 @@ func webpEXIF(b []byte) []byte {
 	return nil
 }
 
+// mirrored is the EXIF orientation that swaps left and right.
+const mirrored = 2
+
 // upright undoes an EXIF orientation; 1 returns im itself.
 func upright(im *Image, o int) *Image {
 	W, H, C := im.W, im.H, im.C
 	var from func(x, y int) (int, int) // of the result's pixel (x, y)
 	switch o {
-	case 2: // mirrored
+	case mirrored:
 		from = func(x, y int) (int, int) { return W - 1 - x, y }
 	case 3: // upside down
 		from = func(x, y int) (int, int) { return W - 1 - x, H - 1 - y }

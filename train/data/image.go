@@ -65,3 +65,11 @@ func (im *Image) Gray() *Image {
 func luma(r, g, b uint8) uint8 {
 	return uint8((19595*uint32(r) + 38470*uint32(g) + 7471*uint32(b) + 0x8000) >> 16)
 }
+
+// draw copies the pixels of src, which must fit, to (x, y).
+func (im *Image) draw(src *Image, x, y int) {
+	n := src.W * src.C
+	for row := range src.H {
+		copy(im.Pix[((y+row)*im.W+x)*im.C:], src.Pix[row*n:][:n])
+	}
+}
