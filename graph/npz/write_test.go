@@ -2,6 +2,7 @@ package npz
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -66,7 +67,7 @@ func TestWriteFaults(t *testing.T) {
 	}{
 		{"too few elements", []Array{{"w", []int{2}, []float32{0}}}, `array "w": 1 elements for shape [2]`},
 		{"negative shape", []Array{{"w", []int{-1}, nil}}, `array "w"`},
-		{"overflowing shape", []Array{{"w", []int{1 << 32, 1 << 32}, nil}}, "overflows"},
+		{"overflowing shape", []Array{{"w", []int{math.MaxInt, 2}, nil}}, "overflows"},
 		{"repeated name", []Array{{"w", nil, []float32{0}}, {"w", nil, []float32{0}}}, `repeated array "w"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -56,10 +56,10 @@ func DecodeFloat[T float32 | float64](dst []T, d Dtype, src []byte) error {
 	return nil
 }
 
-// DecodeInt converts little-endian integers or booleans of type d into dst,
+// decodeInt converts little-endian integers or booleans of type d into dst,
 // which has one place for each. It is an error if src has another size, if a
 // value does not fit, or if d is no integer type.
-func DecodeInt(dst []int64, d Dtype, src []byte) error {
+func decodeInt(dst []int64, d Dtype, src []byte) error {
 	if !d.integer() {
 		return errors.Errorf("no conversion from dtype %s to integers", d)
 	}

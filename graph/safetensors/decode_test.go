@@ -82,7 +82,7 @@ func TestDecode(t *testing.T) {
 				}
 			}
 			ints := make([]int64, len(tt.floats))
-			err = DecodeInt(ints, tt.dtype, tt.raw)
+			err = decodeInt(ints, tt.dtype, tt.raw)
 			if tt.ints == nil {
 				if err == nil {
 					t.Errorf("int64: %v, want an error", ints)
@@ -118,7 +118,7 @@ func TestDecodeRoundsToNearest(t *testing.T) {
 func TestDecodeErrors(t *testing.T) {
 	float := func(d Dtype, raw []byte) error { return DecodeFloat(make([]float32, 1), d, raw) }
 	double := func(d Dtype, raw []byte) error { return DecodeFloat(make([]float64, 1), d, raw) }
-	integer := func(d Dtype, raw []byte) error { return DecodeInt(make([]int64, 1), d, raw) }
+	integer := func(d Dtype, raw []byte) error { return decodeInt(make([]int64, 1), d, raw) }
 	for _, tt := range []struct {
 		name   string
 		decode func(Dtype, []byte) error

@@ -173,7 +173,7 @@ func (f *File) Float64(name string) ([]float64, error) {
 // is an error if there is no such tensor, if it has another dtype, or if a
 // value does not fit.
 func (f *File) Int64(name string) ([]int64, error) {
-	return load(f, name, DecodeInt)
+	return load(f, name, decodeInt)
 }
 
 // Bytes reads the named tensor as it is stored: little-endian, in row-major

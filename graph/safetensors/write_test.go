@@ -110,7 +110,7 @@ func TestWriteFaults(t *testing.T) {
 		{"too few elements", []Tensor{{"w", []int{2, 3}, make([]float32, 5)}}, nil, `tensor "w": 5 elements for shape (2, 3)`},
 		{"scalar without element", []Tensor{{"w", nil, []int64{}}}, nil, "0 elements for shape ()"},
 		{"negative shape", []Tensor{{"w", []int{-1, -1}, []float32{0}}}, nil, "negative"},
-		{"overflowing shape", []Tensor{{"w", []int{1 << 32, 1 << 32}, []float32{}}}, nil, "overflows"},
+		{"overflowing shape", []Tensor{{"w", []int{math.MaxInt, 2}, []float32{}}}, nil, "overflows"},
 		{"no data", []Tensor{{"w", nil, nil}}, nil, "data of type <nil>"},
 		{"other data", []Tensor{{"w", nil, []int{0}}}, nil, "data of type []int"},
 		{"metadata of bad bytes", nil, map[string]string{"a": "\xff"}, "UTF-8"},
