@@ -37,8 +37,8 @@ func (f Filter) kernel() (func(float64) float64, float64, error) {
 }
 
 // Resize scales im to w×h pixels with the integer arithmetic of Pillow's
-// Image.resize, and gives the same bytes (for Lanczos, up to the last digit of
-// the sine). A direction that keeps its size is left alone. It is an error if
+// Image.resize. Bilinear and bicubic results are tested to be the same bytes;
+// Lanczos depends on the last digit of a sine. A direction that keeps its size is left alone. It is an error if
 // im is not valid, f is unknown or a size is not positive.
 func Resize(im *Image, w, h int, f Filter) (*Image, error) {
 	return resizeWindow(im, w, h, window{W: w, H: h}, f)
