@@ -1,8 +1,11 @@
 package op_test
 
 import (
+	"fmt"
 	"math"
 	"testing"
+
+	"gorgonia.org/tensor"
 
 	"tessera/graph"
 	"tessera/graph/op"
@@ -64,5 +67,45 @@ func TestElementwise(t *testing.T) {
 		expectError(t, func(b *graph.Builder) *graph.Node {
 			return b.Must(op.Clamp(upTo(b, 2), bounds[0], bounds[1]))
 		}, "no interval")
+	}
+}
+
+func BenchmarkMemoryBound(b *testing.B) {
+	for _, bm := range []struct {
+		name   string
+		shapes [][]int
+		f      func(x ...*graph.Node) (*graph.Node, error)
+	}{
+		{"add", [][]int{{2048, 768}, {2048, 768}}, func(x ...*graph.Node) (*graph.Node, error) { return op.Add(x[0], x[1]) }},
+		{"add_row", [][]int{{2048, 768}, {768}}, func(x ...*graph.Node) (*graph.Node, error) { return op.Add(x[0], x[1]) }},
+		{"mul_column", [][]int{{2048, 768}, {2048, 1}}, func(x ...*graph.Node) (*graph.Node, error) { return op.Mul(x[0], x[1]) }},
+		{"sum_rows", [][]int{{2048, 768}}, func(x ...*graph.Node) (*graph.Node, error) { return op.Sum(x[0], false, 1) }},
+		{"sum_columns", [][]int{{2048, 768}}, func(x ...*graph.Node) (*graph.Node, error) { return op.Sum(x[0], false, 0) }},
+		{"transpose", [][]int{{8, 256, 768}}, func(x ...*graph.Node) (*graph.Node, error) { return op.Transpose(x[0], 0, 2, 1) }},
+		{"patches", [][]int{{32, 3, 128, 128}}, func(x ...*graph.Node) (*graph.Node, error) { return op.Patches(x[0], 16) }},
+		{"cross_entropy", [][]int{{2048, 768}, {2048, 768}}, func(x ...*graph.Node) (*graph.Node, error) { return op.CrossEntropy(x[0], x[1]) }},
+		{"nearest/codes=768", [][]int{{2048, 64}, {768, 64}}, func(x ...*graph.Node) (*graph.Node, error) { return op.Nearest(x[0], x[1]) }},
+	} {
+		b.Run("op="+bm.name, func(b *testing.B) {
+			s := graph.NewScope(graph.Seed(1))
+			p, err := graph.Compile(func(g *graph.Builder) {
+				var x []*graph.Node
+				for i, shape := range bm.shapes {
+					x = append(x, g.Param(s.Param(fmt.Sprint("x", i), graph.Normal(1), shape...)))
+				}
+				g.Output("y", g.Must(bm.f(x...)))
+			}, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer p.Close()
+			for b.Loop() {
+				if err := p.Run(nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+			n := tensor.Shape(bm.shapes[0]).TotalSize()
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/elem")
+		})
 	}
 }

@@ -67,6 +67,28 @@ func TestConvTranspose2D(t *testing.T) {
 	}
 }
 
+func TestConv2DComputesNoGradientOfImages(t *testing.T) {
+	s := graph.NewScope(graph.Seed(1))
+	w := s.Param("w", graph.Normal(1), 2, 3, 2, 2)
+	p, err := graph.Compile(func(b *graph.Builder) {
+		y := b.Must(op.Conv2D(b.Input("image", 1, 3, 4, 4), b.Param(w), nil, 1, 0))
+		b.Minimize(b.Must(op.Sum(y, false)))
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	seen := map[string]bool{}
+	for _, n := range p.Nodes() {
+		if n.Op() != nil {
+			seen[n.Op().String()] = true
+		}
+	}
+	if !seen["conv2d.dw"] || seen["conv2d.dx"] {
+		t.Errorf("operations are %v, want conv2d.dw without conv2d.dx", seen)
+	}
+}
+
 func TestConvErrors(t *testing.T) {
 	for _, tt := range []struct {
 		x, w, bias      []int

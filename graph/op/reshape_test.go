@@ -219,3 +219,32 @@ func TestStopGradient(t *testing.T) {
 		t.Errorf("gradient of x·stop(x) at 3 is %v, want 3", got)
 	}
 }
+
+func TestEmptyInputs(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		shape []int
+		want  []float64
+		build builder
+	}{
+		{"reshape", []int{3, 0}, nil, func(b *graph.Builder) *graph.Node { return b.Must(op.Reshape(zeros(b, 0, 3), 3, 0)) }},
+		{"transpose", []int{3, 0}, nil, func(b *graph.Builder) *graph.Node { return b.Must(op.Transpose(zeros(b, 0, 3), 1, 0)) }},
+		{"slice", []int{2, 0}, nil, func(b *graph.Builder) *graph.Node { return b.Must(op.Slice(upTo(b, 2, 3), 1, 3, 3)) }},
+		{"concat", []int{1, 2}, []float64{0, 1}, func(b *graph.Builder) *graph.Node {
+			return b.Must(op.Concat(1, zeros(b, 1, 0), upTo(b, 1, 2)))
+		}},
+		{"expand", []int{0, 2}, nil, func(b *graph.Builder) *graph.Node { return b.Must(op.Expand(upTo(b, 2), 0, 2)) }},
+		{"sum", []int{2}, []float64{0, 0}, func(b *graph.Builder) *graph.Node { return b.Must(op.Sum(zeros(b, 0, 2), false, 0)) }},
+		{"mean", []int{1}, []float64{math.NaN()}, func(b *graph.Builder) *graph.Node { return b.Must(op.Mean(zeros(b, 0, 2), false)) }},
+		{"gather", []int{0, 2}, nil, func(b *graph.Builder) *graph.Node { return b.Must(op.Gather(zeros(b, 3, 2), zeros(b, 0))) }},
+		{"conv2d", []int{0, 1, 2, 2}, nil, func(b *graph.Builder) *graph.Node {
+			return b.Must(op.Conv2D(zeros(b, 0, 1, 3, 3), zeros(b, 1, 1, 2, 2), nil, 1, 0))
+		}},
+		{"cross_entropy", []int{1}, []float64{0}, func(b *graph.Builder) *graph.Node {
+			return b.Must(op.CrossEntropy(zeros(b, 0, 2), zeros(b, 0, 2)))
+		}},
+		{"argmax", []int{0}, nil, func(b *graph.Builder) *graph.Node { return b.Must(op.Argmax(zeros(b, 0, 2))) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) { expect(t, tt.shape, tt.want, tt.build) })
+	}
+}
