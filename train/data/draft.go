@@ -148,13 +148,13 @@ func (l *Loader) count(bad *skip) (news bool, err error) {
 	defer l.mu.Unlock()
 	if l.skipped == nil {
 		l.skipped = map[int]bool{}
-		l.first = bad.name
+		l.first = bad
 	}
 	news = !l.skipped[bad.index]
 	l.skipped[bad.index] = true
 	if n, most := len(l.skipped), l.tolerated(); n > most {
-		err = errors.Errorf("data: %d of %d examples cannot be read, at most %d may fail; the first is %s",
-			n, l.Dataset.Len(), most, l.first)
+		err = errors.WithMessagef(l.first.err, "data: %d of %d examples cannot be read, at most %d may fail; the first is %s",
+			n, l.Dataset.Len(), most, l.first.name)
 	}
 	return news, err
 }

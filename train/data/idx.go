@@ -137,17 +137,21 @@ func readIDX(r io.Reader, dims int) (*idx, error) {
 		}
 		r = z
 	}
-	head, err := readSome(r, int64(4+4*dims))
+	head, err := readSome(r, 4)
 	if err != nil {
 		return nil, err
 	}
 	if magic, want := binary.BigEndian.Uint32(head), uint32(0x0800+dims); magic != want {
 		return nil, errors.Errorf("not an IDX file of bytes with %d axes: magic number is 0x%08x, want 0x%08x", dims, magic, want)
 	}
+	sizes, err := readSome(r, int64(4*dims))
+	if err != nil {
+		return nil, err
+	}
 	x := &idx{shape: make([]int, dims)}
 	size := uint64(1)
 	for i := range x.shape {
-		n := binary.BigEndian.Uint32(head[4+4*i:])
+		n := binary.BigEndian.Uint32(sizes[4*i:])
 		if i > 0 && (n == 0 || n > maxIDXSide) {
 			return nil, errors.Errorf("image side is %d pixels, want 1 to %d", n, maxIDXSide)
 		}

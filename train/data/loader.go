@@ -21,12 +21,13 @@ type Loader struct {
 	Workers   int  // goroutines that read and prepare examples; ≤ 0: GOMAXPROCS
 
 	// OnSkip, if set, is told of every example that cannot be read, once, by
-	// the goroutine that iterates and in the order of the batches.
+	// the goroutine that iterates and in the order of the batches. Its example
+	// is not tried again.
 	OnSkip func(name string, err error)
 
 	mu      sync.Mutex
 	skipped map[int]bool // reported examples
-	first   string       // name of the first of them
+	first   *skip        // the first of them
 	known   sync.Map     // index → *skip, so that a bad file is read once
 }
 

@@ -9,7 +9,7 @@ import (
 const ahead = 2
 
 // prefetch has the loader's workers make the planned drafts ready and yields
-// them in order. At most ahead+1 drafts besides the consumer's have memory.
+// them in order. Besides the consumer's no more than ahead drafts have memory.
 // All goroutines have ended when the iteration has, for whatever reason.
 func (l *Loader) prefetch(plan iter.Seq[*draft]) iter.Seq[*draft] {
 	type job struct {

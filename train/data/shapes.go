@@ -86,7 +86,8 @@ func (p Pair) label() int { return p.Color*len(shapeKinds) + p.Kind }
 
 // HoldOut divides all pairs at random into those to train with and n held out to
 // test whether a model composes what it knows. Every color and every shape is
-// seen at least twice in training, which bounds n by 18.
+// seen in at least two pairs, which bounds n by 18, or less for some seeds: more
+// is an error.
 func HoldOut(n int, seed uint64) (seen, held []Pair, err error) {
 	const least = 2
 	var colors [len(shapeColors)]int
