@@ -67,8 +67,9 @@ func attentionWeights[T Float](weights, q, k, mask []T, at Mask, c Heads, b, h, 
 func from[T Float](x []T, i int) []T { return x[min(i, len(x)):] }
 
 // AttentionBackward computes the gradients of queries, keys and values, any of
-// which may be nil, from that of y. scores is scratch of the weights' size;
-// dropped is read only with dropout.
+// which may be nil, from that of y. It leaves that of the masked scores in
+// scores, of the weights' size, which may be nil with dq and dk. dropped is
+// read only with dropout.
 func AttentionBackward[T Float](dq, dk, dv, scores, q, k, v, weights, dropped, dy []T, c Heads) {
 	mul := matMul[T]
 	if c.B*c.H < manyProducts {
@@ -89,7 +90,7 @@ func AttentionBackward[T Float](dq, dk, dv, scores, q, k, v, weights, dropped, d
 			if dv != nil {
 				mul(true, false, c.M, c.V, c.N, 1, left[w:], c.M, from(dy, toY), wideV, 0, from(dv, toV), wideV)
 			}
-			if dq == nil && dk == nil {
+			if scores == nil {
 				continue
 			}
 			s := scores[w : w+c.N*c.M]
