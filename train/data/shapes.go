@@ -124,7 +124,7 @@ type ShapeSpec struct {
 	Row, Col   int     // third of the image: 0 top or left, 1 center, 2 bottom or right
 	X, Y       float64 // center, in image sides from the top left
 	R          float64 // radius of the circle around the shape, in image sides
-	Angle      float64 // radians, clockwise; at most 15° from upright
+	Angle      float64 // radians, clockwise; at most 10° from upright
 	RGB        [3]float64
 	Background [2][3]float64 // RGB, 0 to 1, at the top left and the bottom right
 	Noise      uint64        // seed of the grain
@@ -150,13 +150,13 @@ func (s Shapes) Spec(i int) ShapeSpec {
 	}
 	p.Large = r.IntN(2) == 1
 	p.Row, p.Col = r.IntN(3), r.IntN(3)
-	p.R = around(r, 0.18, 0.015)
+	p.R = around(r, 0.2, 0.015)
 	if p.Large {
-		p.R = around(r, 0.28, 0.02)
+		p.R = around(r, 0.3, 0.02)
 	}
 	p.X = place(p.Col, p.R) + around(r, 0, 0.02)
 	p.Y = place(p.Row, p.R) + around(r, 0, 0.02)
-	p.Angle = around(r, 0, math.Pi/12)
+	p.Angle = around(r, 0, math.Pi/18)
 	p.RGB = hsl(around(r, hues[p.Color], 5), around(r, 0.78, 0.08), around(r, lightness[p.Color], 0.03))
 	// Pale or dark, hardly colored, so that every color stands out.
 	hue, light := around(r, 180, 180), around(r, 0.9, 0.06)
