@@ -85,12 +85,12 @@ func TestActivate(t *testing.T) {
 
 func testActivate[T Float](t *testing.T, tol float64) {
 	x := dense[T]()
-	dy := make([]T, len(x))
+	dy := dirty[T](len(x))
 	for i := range dy {
 		dy[i] = T(1 - 2*(i%2))
 	}
 	for a, f := range activations {
-		y, dx := make([]T, len(x)), make([]T, len(x))
+		y, dx := dirty[T](len(x)), dirty[T](len(x))
 		want, dwant := make([]float64, len(x)), make([]float64, len(x))
 		for i, v := range x {
 			want[i] = f[0](float64(v))

@@ -67,22 +67,27 @@ func testAttention[T Float](t *testing.T, tol float64) {
 			}
 		}
 		at := NewMask([]int{c.B, c.H, c.N, c.M}, []int{c.B, c.H, c.N, c.M})
-		y, w := make([]T, c.B*c.N*c.H*c.V), make([]T, size)
+		y, w := dirty[T](c.B*c.N*c.H*c.V), dirty[T](size)
 		Attention(y, w, nil, q, k, v, mask, at, c, 0)
 		want, weights := naiveAttention(widen(q), widen(k), widen(v), widen(mask), c)
 		near(t, fmt.Sprintf("y of %+v", c), y, want, tol)
 		near(t, fmt.Sprintf("weights of %+v", c), w, weights, tol)
 
-		again := make([]T, size)
+		again := dirty[T](size)
 		AttentionWeights(again, q, k, mask, at, c)
 		if !slices.Equal(w, again) {
 			t.Errorf("AttentionWeights differ for %+v", c)
 		}
 		// The gradients are checked against differences with the operation;
 		// here, that parts of them and empty ones can be computed.
-		dq, dk, dv, scores := make([]T, len(q)), make([]T, len(k)), make([]T, len(v)), make([]T, size)
+		dq, dk, dv, scores := dirty[T](len(q)), dirty[T](len(k)), dirty[T](len(v)), dirty[T](size)
 		AttentionBackward(dq, dk, dv, scores, q, k, v, w, nil, y, c)
-		for i, ds := range [3][3][]T{{make([]T, len(q)), nil, nil}, {nil, make([]T, len(k)), nil}, {nil, nil, make([]T, len(v))}} {
+		for i, d := range append(append(dq[:len(dq):len(dq)], dk...), dv...) {
+			if d != d {
+				t.Fatalf("%+v: gradient %d is NaN", c, i)
+			}
+		}
+		for i, ds := range [3][3][]T{{dirty[T](len(q)), nil, nil}, {nil, dirty[T](len(k)), nil}, {nil, nil, dirty[T](len(v))}} {
 			AttentionBackward(ds[0], ds[1], ds[2], scores, q, k, v, w, nil, y, c)
 			if !slices.Equal(ds[i], [3][]T{dq, dk, dv}[i]) {
 				t.Errorf("%+v: gradient %d alone differs", c, i)

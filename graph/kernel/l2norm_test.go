@@ -16,7 +16,7 @@ func testL2Normalize[T Float](t *testing.T, tol float64) {
 	for _, s := range [][2]int{{0, 3}, {2, 0}, {1, 1}, {5, 7}, {300, 65}} {
 		rows, n := s[0], s[1]
 		x, dy := uniform[T](rng, rows*n), uniform[T](rng, rows*n)
-		y, dx, norm := make([]T, rows*n), make([]T, rows*n), make([]T, rows)
+		y, dx, norm := dirty[T](rows*n), dirty[T](rows*n), dirty[T](rows)
 		L2Normalize(y, norm, x, 1e-6, n)
 		L2NormalizeBackward(dx, y, norm, dy, 1e-6, n)
 		for r := range rows {

@@ -30,9 +30,9 @@ func testLayerNorm[T Float](t *testing.T, tol float64) {
 					ww[j], bb[j] = 1, 0
 				}
 			}
-			y, dx := make([]T, rows*n), make([]T, rows*n)
-			mean, rstd := make([]T, rows), make([]T, rows)
-			dw, db := make([]T, n), make([]T, n)
+			y, dx := dirty[T](rows*n), dirty[T](rows*n)
+			mean, rstd := dirty[T](rows), dirty[T](rows)
+			dw, db := dirty[T](n), dirty[T](n)
 			LayerNorm(y, mean, rstd, x, w, b, eps, n)
 			LayerNormBackward(dx, dw, db, x, w, mean, rstd, dy, n)
 
@@ -74,7 +74,7 @@ func testLayerNorm[T Float](t *testing.T, tol float64) {
 			near(t, "dweight", dw, wantW, 4*tol)
 			near(t, "dbias", db, wantB, tol)
 
-			only := make([]T, n)
+			only := dirty[T](n)
 			LayerNormBackward(nil, nil, only, x, w, mean, rstd, dy, n)
 			near(t, "dbias alone", only, widen(db), 0)
 		}

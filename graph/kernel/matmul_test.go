@@ -17,6 +17,15 @@ func uniform[T Float](rng *rand.Rand, n int) []T {
 	return x
 }
 
+// dirty is a slice of NaN, for results that must be overwritten.
+func dirty[T Float](n int) []T {
+	x := make([]T, n)
+	for i := range x {
+		x[i] = T(math.NaN())
+	}
+	return x
+}
+
 // near reports the first element of got that is farther than tol from want,
 // relative to max(1, |want|). NaN and infinities must be equal.
 func near[T Float](t *testing.T, name string, got []T, want []float64, tol float64) {

@@ -37,8 +37,8 @@ func testSoftmax[T Float](t *testing.T, tol float64) {
 		for i := range x {
 			x[i] *= 20
 		}
-		y, dx := make([]T, rows*n), make([]T, rows*n)
-		ly, ldx := make([]T, rows*n), make([]T, rows*n)
+		y, dx := dirty[T](rows*n), dirty[T](rows*n)
+		ly, ldx := dirty[T](rows*n), dirty[T](rows*n)
 		Softmax(y, x, nil, Mask{}, n)
 		SoftmaxBackward(dx, y, dy, n)
 		LogSoftmax(ly, x, n)

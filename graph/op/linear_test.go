@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"gorgonia.org/tensor"
@@ -149,5 +150,40 @@ func BenchmarkLinear(b *testing.B) {
 			flops := 4 * float64(c.rows*c.width*c.out) // forward and the gradient of x
 			b.ReportMetric(flops*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 		})
+	}
+}
+
+// TestRunsOverwrite runs a graph twice: what buffers held before must not show.
+func TestRunsOverwrite(t *testing.T) {
+	s := graph.NewScope(graph.Seed(1))
+	x, w := s.Param("x", graph.Normal(1), 2, 3, 4), s.Param("w", graph.Normal(1), 3, 4)
+	v, g := s.Param("v", graph.Normal(1), 4), s.Param("g", graph.Normal(1), 4)
+	p, err := graph.Compile(func(b *graph.Builder) {
+		y := b.Must(op.LayerNorm(b.Param(x), b.Param(v), b.Param(g), 1e-5))
+		y = b.Must(op.Attention(y, b.Param(x), y, excluding(b, []int{0, 1, 2}, 3, 3), op.AttentionConfig{
+			Heads: 2, Dropout: 0.2, Noise: &op.Noise{}}))
+		y = b.Must(op.MatMul(y, b.Param(w), true, false)) // (2, 4, 4)
+		y = b.Must(op.Linear(y, b.Param(w), nil, op.GELU))
+		y = b.Must(op.L2Normalize(b.Must(op.Softmax(y, nil)), 1e-6))
+		y = b.Must(op.Dropout(b.Must(op.LogSoftmax(y)), 0.2, &op.Noise{}, 1))
+		b.Minimize(b.Must(op.Inner(y, y)))
+	}, &graph.Options{Training: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	var first [][]float32
+	for run := range 3 {
+		if err := p.Run(nil); err != nil {
+			t.Fatal(err)
+		}
+		for i, g := range p.Grads() {
+			v := g.Value.Float32s()
+			if run == 0 {
+				first = append(first, slices.Clone(v))
+			} else if !slices.Equal(v, first[i]) {
+				t.Errorf("run %d gives another gradient of %s", run, g.Param.Name)
+			}
+		}
 	}
 }
