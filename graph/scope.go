@@ -16,6 +16,7 @@ type Scope struct {
 	src    Source
 	path   string
 	frozen bool
+	rename func(string) string
 }
 
 // NewScope returns the root of a new tree of names.
@@ -45,6 +46,10 @@ func (s Scope) Sub(elem ...any) Scope {
 // Frozen returns the scope with its future parameters frozen.
 func (s Scope) Frozen() Scope { s.frozen = true; return s }
 
+// Rename returns the scope with future parameters named by rename of their
+// path, so that layers speak one vocabulary and checkpoints another.
+func (s Scope) Rename(rename func(path string) string) Scope { s.rename = rename; return s }
+
 // Err reports every missing, misshapen or repeated parameter of the tree, a
 // line each, or nil.
 func (s Scope) Err() error {
@@ -62,7 +67,11 @@ func (s Scope) Err() error {
 // Param declares a parameter of the given shape; no dimensions mean a single
 // number. After an error its value is zero, so that construction can go on.
 func (s Scope) Param(name string, init Init, shape ...int) *Param {
-	p := &Param{Name: s.Sub(name).path, Frozen: s.frozen, shape: tensor.Shape(shape).Clone()}
+	full := s.Sub(name).path
+	if s.rename != nil {
+		full = s.rename(full)
+	}
+	p := &Param{Name: full, Frozen: s.frozen, shape: tensor.Shape(shape).Clone()}
 	v, err := s.src.Tensor(p.Name, shape, init)
 	switch {
 	case err != nil:

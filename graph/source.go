@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"fmt"
 	"hash/fnv"
 	"maps"
 	"math/rand/v2"
@@ -85,22 +84,6 @@ func (t *Tensors) Unused() []string {
 
 // Origin names the checkpoint.
 func (t *Tensors) Origin() string { return t.origin }
-
-// Rename asks src for parameters under other names.
-func Rename(src Source, name func(string) string) Source { return renamed{src, name} }
-
-type renamed struct {
-	src  Source
-	name func(string) string
-}
-
-func (r renamed) Tensor(name string, shape []int, init Init) (*tensor.Dense, error) {
-	v, err := r.src.Tensor(r.name(name), shape, init)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return v, nil
-}
 
 // Fresh takes the parameters that pick accepts from fresh and all others from
 // src, as when a checkpoint gets a new head.
