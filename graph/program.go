@@ -35,7 +35,6 @@ type Program struct {
 	grads   []Grad
 	nodes   []*Node // of grads
 	usage   op.Usage
-	convert Values // float64 copies of float32 inputs
 }
 
 // Grad is the gradient of a parameter. Its values are those of the last run
@@ -78,7 +77,7 @@ func compile(build func(*Builder), opts Options) (p *Program, err error) {
 	}()
 	b := newBuilder(opts)
 	build(b)
-	p = &Program{b: b, convert: Values{}}
+	p = &Program{b: b}
 	if b.cost != nil {
 		if err := p.differentiate(); err != nil {
 			return nil, err

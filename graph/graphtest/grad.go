@@ -33,8 +33,9 @@ func GradAt(t testing.TB, params *graph.Params, in graph.Values, opts graph.Opti
 	opts.Dtype = tensor.Float64
 	prog, err := graph.Compile(func(b *graph.Builder) {
 		y := build(b)
-		b.Output("weighed", b.Inner(y, b.Const(weights(y.Shape().TotalSize()), y.Shape()...)))
-		b.Minimize(b.Inner(y, b.Const(weights(y.Shape().TotalSize()), y.Shape()...)))
+		sum := b.Inner(y, b.Const(weights(y.Shape().TotalSize()), y.Shape()...))
+		b.Output("weighed", sum)
+		b.Minimize(sum)
 	}, &opts)
 	if err != nil {
 		t.Fatal(err)
