@@ -88,15 +88,13 @@ func (m *Model) Logits(b *graph.Builder, images *graph.Node) *graph.Node {
 
 // Loss is cross-entropy of the inputs "image" (n, C, S, S) against class
 // probabilities "label" (n, Classes). It is linear in them, so mixed labels
-// need no second term. Outputs are "loss" and "accuracy".
+// need no second term. It is also measured by the output "accuracy".
 func (m *Model) Loss(b *graph.Builder, n int) *graph.Node {
 	images := b.Input("image", n, m.Channels, m.ImageSize, m.ImageSize)
 	labels := b.Input("label", n, m.Classes())
 	logits := m.Logits(b, images)
-	loss := b.CrossEntropy(logits, labels)
-	b.Output("loss", loss)
 	b.Output("accuracy", b.Accuracy(logits, labels))
-	return loss
+	return b.CrossEntropy(logits, labels)
 }
 
 // Attentions gives the attention probabilities (B, H, T, T) of every block.
