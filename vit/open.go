@@ -1,0 +1,261 @@
+package vit
+
+import (
+	"encoding/json"
+	"io/fs"
+	"maps"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/pkg/errors"
+
+	"tessera/graph"
+	"tessera/graph/npz"
+	"tessera/graph/safetensors"
+)
+
+// The files of a folder that hold the tensors.
+const (
+	torchFile = "model.safetensors"
+	jaxFile   = "model.npz"
+)
+
+// store is an open file of tensors.
+type store struct {
+	path   string
+	shapes map[string][]int
+	read   func(name string) ([]float32, error)
+	close  func() error
+}
+
+// open opens a checkpoint of any layout under Hugging Face names. Once done is
+// called, tensors cannot be read any more.
+func open(path string) (c Config, t *graph.Tensors, done func() error, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return c, nil, nil, errors.Wrap(err, "vit")
+	}
+	folder := path
+	if !info.IsDir() {
+		folder = filepath.Dir(path)
+	}
+	configPath := filepath.Join(folder, "config.json")
+	kind, err := configKind(configPath)
+	if err != nil {
+		return c, nil, nil, err
+	}
+	s, err := openStore(path, info.IsDir())
+	if err != nil {
+		return c, nil, nil, err
+	}
+	c, entries, err := s.convert(configPath, kind)
+	if err != nil {
+		s.close()
+		return c, nil, nil, err
+	}
+	return c, graph.NewTensors(s.path, entries), s.close, nil
+}
+
+// convert finds out the layout and gives the tensors Hugging Face names. kind
+// is the layout of the configuration.
+func (s *store) convert(configPath, kind string) (Config, map[string]graph.Lazy, error) {
+	layout, err := s.layout()
+	if err != nil {
+		return Config{}, nil, err
+	}
+	if layout == LayoutHF {
+		return s.huggingFace(configPath, kind)
+	}
+	if err := s.supported(); err != nil {
+		return Config{}, nil, err
+	}
+	c, err := infer(s, layout)
+	if err != nil {
+		return c, nil, err
+	}
+	switch kind {
+	case LayoutHF:
+		if c, err = ReadConfig(configPath); err != nil {
+			return c, nil, err
+		}
+	case LayoutTimm:
+		t, err := readTimmConfig(configPath)
+		if err != nil {
+			return c, nil, err
+		}
+		if err := t.apply(&c, configPath); err != nil {
+			return c, nil, err
+		}
+	}
+	if c.Heads == 0 {
+		if c.Heads = usualHeads(c.HiddenSize); c.Heads == 0 {
+			return c, nil, errors.Errorf("%s: the number of heads of width %d is not known, want model_args.num_heads in %s",
+				s.path, c.HiddenSize, configPath)
+		}
+	}
+	c = published(c)
+	if err := c.Validate(); err != nil {
+		return c, nil, errors.WithMessage(err, s.path)
+	}
+	if c.Layers > len(s.shapes) {
+		return c, nil, errors.Errorf("%s: num_hidden_layers is %d, but %s has only %d tensors", configPath, c.Layers, s.path, len(s.shapes))
+	}
+	all, err := places(layout, c)
+	if err != nil {
+		return c, nil, err
+	}
+	entries, err := rename(s, all)
+	return c, entries, err
+}
+
+// huggingFace reads the layout of transformers: ViTForImageClassification, or
+// the ViTModel inside it, whose names lack a prefix. The pooler of the latter
+// has no part in classification.
+func (s *store) huggingFace(configPath, kind string) (Config, map[string]graph.Lazy, error) {
+	if kind != LayoutHF {
+		return Config{}, nil, errors.Errorf("vit: %s: no model_type; want the config.json of a vit beside %s", configPath, s.path)
+	}
+	c, err := ReadConfig(configPath)
+	if err != nil {
+		return c, nil, err
+	}
+	_, bare := s.shapes[strings.TrimPrefix(classToken, "vit.")]
+	entries := map[string]graph.Lazy{}
+	for name, shape := range s.shapes {
+		as := name
+		if bare && !strings.HasPrefix(name, "classifier.") {
+			as = "vit." + name
+		}
+		if strings.HasPrefix(as, "vit.pooler.") {
+			continue
+		}
+		entries[as] = graph.Lazy{Shape: shape, Read: func() ([]float32, error) { return s.read(name) }}
+	}
+	return c, entries, nil
+}
+
+// layout tells the layout by the name of the class token.
+func (s *store) layout() (string, error) {
+	for _, known := range [][2]string{
+		{classToken, LayoutHF},
+		{strings.TrimPrefix(classToken, "vit."), LayoutHF},
+		{"cls_token", LayoutTimm},
+		{"patch_embed.proj.weight", LayoutTimm},
+		{"cls", LayoutJAX},
+		{"embedding/kernel", LayoutJAX},
+	} {
+		if _, ok := s.shapes[known[0]]; ok {
+			return known[1], nil
+		}
+	}
+	return "", errors.Errorf("%s: not a vision transformer: no tensor %q (transformers), \"cls_token\" (timm) or \"cls\" (JAX)", s.path, classToken)
+}
+
+// supported rejects variants that would load but compute something else.
+func (s *store) supported() error {
+	for _, name := range slices.Sorted(maps.Keys(s.shapes)) {
+		for _, part := range []string{"dist_token", "reg_token", "norm_pre.", "fc_norm.", "attn_pool.", ".ls1.", ".q_norm.", "MAPHead_"} {
+			if strings.Contains(name, part) {
+				return errors.Errorf("%s: tensor %q belongs to a variant of the vision transformer that is not supported", s.path, name)
+			}
+		}
+	}
+	return nil
+}
+
+// configKind tells whose configuration the file is: that of transformers or of
+// timm; "" if there is none.
+func configKind(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", errors.Wrap(err, "vit")
+	}
+	var c struct {
+		ModelType    string `json:"model_type"`
+		Architecture string `json:"architecture"`
+	}
+	if err := json.Unmarshal(text, &c); err != nil {
+		return "", errors.Wrapf(err, "vit: %s", path)
+	}
+	switch {
+	case c.ModelType == "vit":
+		return LayoutHF, nil
+	case c.ModelType != "":
+		return "", errors.Errorf("vit: %s: model_type is %s, want vit", path, c.ModelType)
+	case c.Architecture != "":
+		return LayoutTimm, nil
+	}
+	return "", errors.Errorf("vit: %s: neither model_type nor architecture", path)
+}
+
+// The names of checkpoints in a folder.
+const (
+	torchFile = "model.safetensors"
+	jaxFile   = "model.npz"
+)
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// openStore opens the tensors at path.
+func openStore(path string, folder bool) (*store, error) {
+	if folder {
+		archive := filepath.Join(path, jaxFile)
+		if exists(archive) && !exists(filepath.Join(path, torchFile)) {
+			path = archive
+		}
+	}
+	if filepath.Ext(path) == ".npz" {
+		return openArchive(path)
+	}
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &store{path: path, shapes: map[string][]int{}, read: f.Float32, close: f.Close}
+	for _, name := range f.Names() {
+		info, _ := f.Info(name)
+		s.shapes[name] = info.Shape
+		if folder {
+			s.path = info.Path // any of several
+		}
+	}
+	return s, nil
+}
+
+// openArchive opens a JAX checkpoint under the names of the first release:
+// training states nest the parameters, and later code counts modules by kind.
+func openArchive(path string) (*store, error) {
+	f, err := npz.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]string{} // normalized to stored
+	s := &store{path: path, shapes: map[string][]int{}, close: f.Close}
+	s.read = func(name string) ([]float32, error) { return f.Float32(names[name]) }
+	for _, name := range f.Names() {
+		as := strings.TrimPrefix(strings.TrimPrefix(name, "opt/target/"), "params/")
+		for _, later := range [][2]string{
+			{"MultiHeadDotProductAttention_0/", "MultiHeadDotProductAttention_1/"},
+			{"MlpBlock_0/", "MlpBlock_3/"},
+			{"LayerNorm_1/", "LayerNorm_2/"},
+		} {
+			as = strings.Replace(as, later[0], later[1], 1)
+		}
+		if old, ok := names[as]; ok {
+			f.Close()
+			return nil, errors.Errorf("%s: arrays %q and %q are the same parameter", path, old, name)
+		}
+		names[as] = name
+		s.shapes[as], _ = f.Shape(name)
+	}
+	return s, nil
+}
