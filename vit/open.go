@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"io/fs"
 	"maps"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -193,12 +192,6 @@ func configKind(path string) (string, error) {
 	}
 	return "", errors.Errorf("vit: %s: neither model_type nor architecture", path)
 }
-
-// The names of checkpoints in a folder.
-const (
-	torchFile = "model.safetensors"
-	jaxFile   = "model.npz"
-)
 
 func exists(path string) bool {
 	_, err := os.Stat(path)
