@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -87,7 +88,7 @@ func (o *vitSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error) {
 			return "", err
 		}
 		if !ok {
-			return "", errors.Errorf("there is no checkpoint in %s to resume from: leave out --resume to start anew", filepath.Join(o.out, "checkpoints"))
+			return "", errors.Errorf("there is no checkpoint in %s to resume from: remove the folder and start anew without --resume", filepath.Join(o.out, "checkpoints"))
 		}
 		if err := takeUp(f, checkpoint); err != nil {
 			return "", err
@@ -136,7 +137,13 @@ type vitRun struct {
 
 // open reads the data and makes the model, or loads that of a checkpoint.
 func (r *vitRun) open(checkpoint string) error {
-	c, err := r.config()
+	var c vit.Config
+	var err error
+	if checkpoint == "" {
+		c, err = r.config()
+	} else if r.classifier, err = loadClassifier(checkpoint, vit.LoadOptions{}, r.log); err == nil {
+		c = r.Config
+	}
 	if err != nil {
 		return err
 	}
@@ -150,13 +157,13 @@ func (r *vitRun) open(checkpoint string) error {
 	if n := r.parts.train.Len(); r.batch > n {
 		return usagef("--batch %d exceeds the %d training images: choose a smaller one", r.batch, n)
 	}
-	if checkpoint != "" {
-		r.classifier, err = loadClassifier(checkpoint, vit.LoadOptions{}, r.log)
-	} else {
-		r.classifier, err = r.start(c, r.parts.train.Classes(), r.log)
-	}
-	if err != nil {
-		return err
+	if checkpoint == "" {
+		if r.classifier, err = r.start(c, r.parts.train.Classes(), r.log); err != nil {
+			return err
+		}
+	} else if own := labels(c); !slices.Equal(own, r.parts.train.Classes()) {
+		return errors.Errorf("--data %s has the classes %s, but those in the run to resume are %s",
+			r.data, abridge(r.parts.train.Classes(), 5), abridge(own, 5))
 	}
 	return freeze(r.Params(), r.freeze)
 }
