@@ -81,7 +81,7 @@ var free = []string{"out", "resume", "workers", "keep", "save-every", "help"}
 
 // dataDefaults are the values of flags that suit a data set.
 var dataDefaults = map[string]map[string]string{
-	"shapes":        {"preset": "small32", "epochs": "5", "lr": "2e-3"},
+	"shapes":        {"preset": "small32", "epochs": "4", "lr": "2e-3"},
 	"mnist":         {"preset": "small28", "epochs": "5"},
 	"fashion-mnist": {"preset": "small28", "epochs": "5"},
 	"cifar10":       {"preset": "small32", "epochs": "20", "augment": "flip,shift"},

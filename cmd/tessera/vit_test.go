@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -158,6 +159,38 @@ func TestFolder(t *testing.T) {
 	out := ok(t, "vit", "eval", "--model", dir, "--data", photos, "--val", "0.3")
 	if !strings.Contains(out, "val accuracy") {
 		t.Errorf("evaluation is not of the part held out:\n%s", out)
+	}
+}
+
+// TestTestImagesChooseNothing trains on a data set that has test images but none
+// for validation, and then on one that holds some out.
+func TestTestImagesChooseNothing(t *testing.T) {
+	digits := t.TempDir()
+	for name, n := range map[string]byte{"train": 40, "t10k": 10} {
+		images := append([]byte{0, 0, 8, 3, 0, 0, 0, n, 0, 0, 0, 28, 0, 0, 0, 28}, make([]byte, int(n)*28*28)...)
+		labels := []byte{0, 0, 8, 1, 0, 0, 0, n}
+		for i := range n {
+			labels = append(labels, i%10)
+		}
+		write(t, filepath.Join(digits, name+"-images-idx3-ubyte"), images)
+		write(t, filepath.Join(digits, name+"-labels-idx1-ubyte"), labels)
+	}
+	for _, tt := range []struct {
+		val  string
+		best bool
+	}{{"-1", false}, {"0.25", true}} {
+		dir := filepath.Join(t.TempDir(), "run")
+		out := ok(t, "vit", "train", "--data", "mnist:"+digits, "--out", dir, "--batch", "10", "--steps", "2", "--val", tt.val)
+		_, err := os.Stat(filepath.Join(dir, "checkpoints", "best"))
+		if best := err == nil; best != tt.best {
+			t.Errorf("with --val %s: a best checkpoint: %v, want %v", tt.val, best, tt.best)
+		}
+		if !strings.Contains(out, "test accuracy") || strings.Contains(out, "test images choose nothing") == tt.best {
+			t.Errorf("with --val %s:\n%s", tt.val, out)
+		}
+		if line := string(read(t, filepath.Join(dir, "metrics.jsonl"))); strings.Contains(line, "val_accuracy") != tt.best {
+			t.Errorf("with --val %s: metrics %s", tt.val, line)
+		}
 	}
 }
 

@@ -32,9 +32,10 @@ func newViTTrain() *cobra.Command {
 		Short: "Train or fine-tune a classifier",
 		Long: `Train a Vision Transformer, or fine-tune one with --init.
 
-The data is "shapes", which is drawn as it is needed, a known data set in a
-folder (fashion-mnist:DIR, mnist:DIR, cifar10:DIR), or a folder of images with a
-sub-folder for each class, below train, val and test or directly.
+The data is "shapes", which is drawn as it is needed and learned in about a
+minute and a half on two cores, a known data set in a folder (fashion-mnist:DIR,
+mnist:DIR, cifar10:DIR), or a folder of images with a sub-folder for each class,
+below train, val and test or directly.
 
 DIR receives the model (config.json, model.safetensors,
 preprocessor_config.json), metrics.jsonl, curves.png and, in checkpoints, what
