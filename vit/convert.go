@@ -3,12 +3,12 @@ package vit
 import (
 	"encoding/json"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/pkg/errors"
-	"gorgonia.org/tensor"
 
 	"tessera/graph"
 	"tessera/graph/npz"
@@ -96,26 +96,31 @@ func collect(stored *graph.Tensors, all []place) ([]npz.Array, error) {
 	return arrays, nil
 }
 
-// writeArrays writes the weights and removes those of another layout, which
-// would otherwise be loaded in their place.
 func writeArrays(dst, layout string, arrays []npz.Array) error {
 	if layout == LayoutJAX {
+		// Load would take those weights and not ours.
+		if old := filepath.Join(dst, torchFile); exists(old) {
+			return errors.Errorf("vit: %s is in the way of %s", old, jaxFile)
+		}
 		return npz.Write(filepath.Join(dst, jaxFile), arrays)
 	}
 	var tensors []safetensors.Tensor
 	for _, a := range arrays {
-		tensors = append(tensors, safetensors.Tensor{Name: a.Name, Shape: tensor.Shape(a.Shape), Data: a.Data})
+		tensors = append(tensors, safetensors.Tensor{Name: a.Name, Shape: a.Shape, Data: a.Data})
 	}
 	return safetensors.Write(filepath.Join(dst, torchFile), tensors, map[string]string{"format": "pt"})
 }
 
 // copyPreprocessor copies the description of how images are prepared, if src
-// is a folder that has one.
+// has one.
 func copyPreprocessor(src, dst string) error {
 	const name = "preprocessor_config.json"
-	text, err := os.ReadFile(filepath.Join(src, name))
+	text, err := os.ReadFile(beside(src, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
-		return nil // a model may do without
+		return errors.Wrap(err, "vit")
 	}
 	return safetensors.WriteAtomic(filepath.Join(dst, name), func(w io.Writer) error {
 		_, err := w.Write(text)

@@ -37,11 +37,7 @@ func open(path string) (c Config, t *graph.Tensors, done func() error, err error
 	if err != nil {
 		return c, nil, nil, errors.Wrap(err, "vit")
 	}
-	folder := path
-	if !info.IsDir() {
-		folder = filepath.Dir(path)
-	}
-	configPath := filepath.Join(folder, "config.json")
+	configPath := beside(path, "config.json")
 	kind, err := configKind(configPath)
 	if err != nil {
 		return c, nil, nil, err
@@ -193,11 +189,6 @@ func configKind(path string) (string, error) {
 	return "", errors.Errorf("vit: %s: neither model_type nor architecture", path)
 }
 
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
 // openStore opens the tensors at path.
 func openStore(path string, folder bool) (*store, error) {
 	if folder {
@@ -222,6 +213,20 @@ func openStore(path string, folder bool) (*store, error) {
 		}
 	}
 	return s, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// beside is the path of a file that belongs to the checkpoint at path, a
+// folder or a file.
+func beside(path, name string) string {
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		path = filepath.Dir(path)
+	}
+	return filepath.Join(path, name)
 }
 
 // openArchive opens a JAX checkpoint under the names of the first release:
