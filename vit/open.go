@@ -95,8 +95,8 @@ func (s *store) convert(configPath, kind string) (Config, map[string]graph.Lazy,
 	if err := c.Validate(); err != nil {
 		return c, nil, errors.WithMessage(err, s.path)
 	}
-	if c.Layers > len(s.shapes) {
-		return c, nil, errors.Errorf("%s: num_hidden_layers is %d, but %s has only %d tensors", configPath, c.Layers, s.path, len(s.shapes))
+	if err := s.deepEnough(c); err != nil {
+		return c, nil, err
 	}
 	all, err := places(layout, c)
 	if err != nil {
@@ -104,6 +104,15 @@ func (s *store) convert(configPath, kind string) (Config, map[string]graph.Lazy,
 	}
 	entries, err := rename(s, all)
 	return c, entries, err
+}
+
+// deepEnough rejects a configuration of more layers than there are tensors,
+// before each of them is looked for.
+func (s *store) deepEnough(c Config) error {
+	if c.Layers > len(s.shapes) {
+		return errors.Errorf("%s: only %d tensors, want a model of %d layers", s.path, len(s.shapes), c.Layers)
+	}
+	return nil
 }
 
 // huggingFace reads the layout of transformers: ViTForImageClassification, or
@@ -115,6 +124,9 @@ func (s *store) huggingFace(configPath, kind string) (Config, map[string]graph.L
 	}
 	c, err := ReadConfig(configPath)
 	if err != nil {
+		return c, nil, err
+	}
+	if err := s.deepEnough(c); err != nil {
 		return c, nil, err
 	}
 	_, bare := s.shapes[strings.TrimPrefix(classToken, "vit.")]
