@@ -30,11 +30,11 @@ func (o Options) dtype() tensor.Dtype {
 // Program is a compiled graph. It runs one batch at a time; several programs
 // may share parameters.
 type Program struct {
-	b       *Builder
-	vm      G.VM
-	grads   []Grad
-	nodes   []*Node // of grads
-	usage   op.Usage
+	b     *Builder
+	vm    G.VM
+	grads []Grad
+	nodes []*Node // of grads
+	usage op.Usage
 }
 
 // Grad is the gradient of a parameter. Its values are those of the last run

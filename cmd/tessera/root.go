@@ -37,7 +37,7 @@ Results go to standard output, progress to standard error. The exit code is 0,
 	root.SilenceUsage = true
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newViT())
+	root.AddCommand(newViT(), newVerify(), newInspect())
 	checkArgs(root)
 	return root
 }
@@ -45,7 +45,7 @@ Results go to standard output, progress to standard error. The exit code is 0,
 func newViT() *cobra.Command {
 	cmd := group("vit", "Classify images with a Vision Transformer",
 		"Classify images with a Vision Transformer (arXiv:2010.11929).")
-	cmd.AddCommand(newViTTrain(), newViTEval(), newViTPredict())
+	cmd.AddCommand(newViTTrain(), newViTEval(), newViTPredict(), newViTPatches(), newViTAttention(), newViTConvert())
 	return cmd
 }
 
