@@ -45,7 +45,7 @@ func TestLibraryFromAnotherModule(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	found := regexp.MustCompile(`loss (\d+\.\d+) after 12 steps, (\d+\.\d+) at the start`).FindSubmatch(out)
+	found := regexp.MustCompile(`loss (\d+\.\d+) after 60 steps, (\d+\.\d+) at the start`).FindSubmatch(out)
 	if found == nil {
 		t.Fatalf("output %q", out)
 	}

@@ -30,7 +30,7 @@ func main() {
 		Inputs:    []data.Input{data.Images(data.ViTPreprocess(32), nil), data.Labels(c.Classes(), 0)},
 		BatchSize: 32, Seed: 1, Shuffle: true,
 	}
-	const steps = 12
+	const steps = 60
 	var losses []float64
 	t := &train.Trainer{
 		Model: m, BatchSize: 32, Data: loader.Train, Steps: steps, ClipNorm: 1,
@@ -41,5 +41,13 @@ func main() {
 	if err := t.Run(context.Background()); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("loss %.2f after %d steps, %.2f at the start\n", losses[steps-1], steps, losses[0])
+	fmt.Printf("loss %.2f after %d steps, %.2f at the start\n", mean(losses[steps-10:]), steps, mean(losses[:10]))
+}
+
+func mean(x []float64) float64 {
+	sum := 0.0
+	for _, v := range x {
+		sum += v
+	}
+	return sum / float64(len(x))
 }
