@@ -113,9 +113,10 @@ func overlay(im *data.Image, heat []float64, side int, colors *[256]color.RGBA) 
 		for x := range im.W {
 			h := bilinear(heat, side, (float64(x)+0.5)/float64(im.W), (float64(y)+0.5)/float64(im.H))
 			c := colors[int(math.Round(255*min(1, max(0, h))))]
-			// The photo stays visible everywhere, and the more the colder.
-			a := 0.5 + 0.25*h
-			g := float64(gray.Pix[y*im.W+x])
+			// The photo stays visible everywhere, and the more the colder. It is
+			// dimmed lest a white ground drown the colors.
+			a := 0.45 + 0.25*h
+			g := 0.75 * float64(gray.Pix[y*im.W+x])
 			mix := func(v uint8) uint8 { return uint8(math.Round(a*float64(v) + (1-a)*g)) }
 			out.SetRGBA(x, y, color.RGBA{mix(c.R), mix(c.G), mix(c.B), 255})
 		}

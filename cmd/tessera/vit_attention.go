@@ -33,7 +33,8 @@ that pools them, as a heat map over the image.
 
 The default is attention rollout (arXiv:2005.00928) through all layers. --layer and
 --head show the attention of single layers and heads, counted from 0; "all" draws
-a grid of them, in which each map is scaled to its own largest value.`,
+a grid of them. The colors of every map run from its own least value to its own
+greatest.`,
 		Example: `  tessera vit attention photo.jpg --model runs/shapes -o rollout.png
   tessera vit attention photo.jpg --model runs/shapes --layer all --head all -o heads.png`,
 		Args: cobra.ExactArgs(1),
@@ -226,17 +227,26 @@ func (a *attention) rollout() []float64 {
 	return q
 }
 
-// patches scales the weights of the patches among tokens (T) to a maximum of 1.
-func patches(tokens []float64) ([]float64, error) {
-	heat := slices.Clone(tokens[1:])
-	m := slices.Max(heat)
-	if !(m > 0) || m > 1.01 {
+// heatMap is the attention to the patches, from the least, lo, at 0 to the
+// greatest, hi, at 1.
+type heatMap struct {
+	cells  []float64 // side²
+	lo, hi float64   // shares of all attention
+}
+
+// patches takes the heat map of the patches from the weights of all tokens (T).
+func patches(tokens []float64) (*heatMap, error) {
+	cells := slices.Clone(tokens[1:])
+	m := &heatMap{cells, slices.Min(cells), slices.Max(cells)}
+	if !(m.lo >= 0 && m.hi <= 1.01) {
 		return nil, errors.New("the attention is not a number: are the weights of the model in order?")
 	}
-	for i := range heat {
-		heat[i] /= m
+	for i := range cells {
+		if cells[i] -= m.lo; m.hi > m.lo {
+			cells[i] /= m.hi - m.lo
+		}
 	}
-	return heat, nil
+	return m, nil
 }
 
 func (a *attention) caption(layers, heads []int) string {

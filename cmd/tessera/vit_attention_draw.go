@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"image"
 	"image/color"
 
@@ -26,7 +27,7 @@ func drawAttention(im *data.Image, a *attention, layers, heads []int) (*canvas, 
 	if err != nil {
 		return nil, err
 	}
-	c, err := newCanvas(2*side+5*margin+bar, side+3*margin, 16)
+	c, err := newCanvas(2*side+6*margin+bar, side+3*margin, 16)
 	if err != nil {
 		return nil, err
 	}
@@ -38,14 +39,22 @@ func drawAttention(im *data.Image, a *attention, layers, heads []int) (*canvas, 
 	c.text(margin, margin+10, c.abridge(a.caption(layers, heads), c.Rect.Dx()-2*margin), color.Black, false)
 	at := func(x, w int) image.Rectangle { return image.Rect(x, top, x+w, top+side) }
 	c.put(at(margin, side), large.Std(), image.Rect(0, 0, side, side), false)
-	c.put(at(2*margin+side, side), overlay(large, heat, a.side, &colors), image.Rect(0, 0, side, side), false)
+	c.put(at(2*margin+side, side), overlay(large, heat.cells, a.side, &colors), image.Rect(0, 0, side, side), false)
 	scale := at(3*margin+2*side, bar)
 	for y := range side {
 		c.fill(image.Rect(scale.Min.X, top+y, scale.Max.X, top+y+1), colors[255*(side-1-y)/(side-1)])
 	}
-	c.text(scale.Max.X+4, top+12, "max", color.Black, false)
-	c.text(scale.Max.X+4, top+side, "0", color.Black, false)
+	c.text(scale.Max.X+4, top+12, percent(heat.hi), color.Black, false)
+	c.text(scale.Max.X+4, top+side, percent(heat.lo), color.Black, false)
 	return c, nil
+}
+
+// percent writes a share in two digits.
+func percent(x float64) string {
+	if x >= 0.095 {
+		return fmt.Sprintf("%.0f %%", 100*x)
+	}
+	return fmt.Sprintf("%.1f %%", 100*x)
 }
 
 // drawHeads draws a grid of maps with a row for each layer and a column for each
@@ -78,7 +87,7 @@ func drawHeads(im *data.Image, a *attention, layers, heads []int, colors *[256]c
 				return nil, err
 			}
 			x := margin + names + col*(side+gap)
-			c.put(image.Rect(x, y, x+side, y+side), overlay(small, heat, a.side, colors), image.Rect(0, 0, side, side), false)
+			c.put(image.Rect(x, y, x+side, y+side), overlay(small, heat.cells, a.side, colors), image.Rect(0, 0, side, side), false)
 		}
 	}
 	return c, nil

@@ -48,8 +48,8 @@ func TestPatchesDrawsEveryPatchInPlace(t *testing.T) {
 			t.Errorf("patch %d has color %v, want red %d", k, got, 50*k)
 		}
 	}
-	if got := c.RGBAAt(margin+side+gap/2, margin+10); got.R != 255 || got.G != 255 {
-		t.Errorf("the gap is %v, want white", got)
+	if got := c.RGBAAt(margin+side+gap/2, margin+10); got != ground {
+		t.Errorf("the gap is %v, want %v", got, ground)
 	}
 }
 
@@ -109,6 +109,16 @@ func TestAttendedAndRollout(t *testing.T) {
 	a.mean = true
 	if got := a.rollout(); !near(got, []float64{0.25*7/8 + 0.75/4, 0.25/8 + 0.75*0.75}) {
 		t.Errorf("rollout of the patch %v", got)
+	}
+	m, err := patches([]float64{0.25, 0.125, 0.25, 0.375})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !near(m.cells, []float64{0, 0.5, 1}) || m.lo != 0.125 || m.hi != 0.375 {
+		t.Errorf("heat %+v, want 0, ½, 1 between ⅛ and ⅜", m)
+	}
+	if m, err := patches([]float64{0.5, 0.25, 0.25}); err != nil || !near(m.cells, []float64{0, 0}) {
+		t.Errorf("even attention gives %+v, %v, want zeros", m, err)
 	}
 	if _, err := patches([]float64{0, math.NaN()}); err == nil {
 		t.Error("attention that is not a number was accepted")

@@ -77,6 +77,9 @@ and cut. Without a model the central square is resized to --size.`,
 	return cmd
 }
 
+// ground shows between patches, where white ones still have edges.
+var ground = color.RGBA{0x8d, 0x99, 0xa6, 0xff}
+
 // drawPatches draws the patches of a square image with gaps between them,
 // numbered from 0 in the order of the tokens if asked for.
 func drawPatches(im *data.Image, patch int, numbers bool) (*canvas, error) {
@@ -91,6 +94,7 @@ func drawPatches(im *data.Image, patch int, numbers bool) (*canvas, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.fill(c.Bounds(), ground)
 	photo := im.Std()
 	for i := range n * n {
 		row, col := i/n, i%n
