@@ -59,8 +59,8 @@ func newVerify() *cobra.Command {
 		Short: "Hold a model against results stored beside it",
 		Long: `Hold the model in DIR against golden.safetensors there: feed the inputs it
 stores and compare outputs, loss and the gradient of every parameter. Where
-adamw.json and after_adamw.safetensors lie beside it, repeat those steps of AdamW
-and compare losses, norms and weights.
+adamw.json and after_adamw.safetensors lie beside that file, repeat those steps
+of AdamW and compare losses, norms and weights.
 
 Errors are relative to the largest stored entry of each tensor. The exit code is
 1 where one is above --tol, not a number, or of a tensor that is unknown.`,
@@ -125,7 +125,7 @@ func verify(dir, golden string, tol float64) ([]deviation, error) {
 	if err != nil {
 		return nil, err
 	}
-	steps, err := verifyAdamW(dir, s, prog, tol)
+	steps, err := verifyAdamW(filepath.Dir(golden), s, prog, tol)
 	return append(found, steps...), err
 }
 

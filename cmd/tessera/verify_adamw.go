@@ -145,5 +145,10 @@ func compareWeights(after *safetensors.File, params *graph.Params, slack roundin
 		}
 		found = append(found, d)
 	}
+	for p := range params.Trained() {
+		if _, ok := after.Info(p.Name); !ok {
+			found = append(found, deviation{Name: "adamw." + p.Name, Note: "not stored"})
+		}
+	}
 	return found, nil
 }
