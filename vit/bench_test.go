@@ -12,31 +12,44 @@ import (
 
 func BenchmarkForward(b *testing.B) {
 	for _, bb := range []struct {
-		preset string
-		batch  int
-	}{{"small32", 1}, {"small32", 128}, {"ti16", 1}, {"ti16", 8}} {
-		b.Run(fmt.Sprintf("model=%s/batch=%d", bb.preset, bb.batch), func(b *testing.B) {
-			benchmark(b, bb.preset, bb.batch, false)
+		model string
+		batch int
+	}{{"small32", 1}, {"small32", 128}, {"tiny192", 32}, {"ti16", 1}, {"ti16", 8}, {"b16", 1}, {"b16", 4}} {
+		b.Run(fmt.Sprintf("model=%s/batch=%d", bb.model, bb.batch), func(b *testing.B) {
+			benchmark(b, bb.model, bb.batch, false)
 		})
 	}
 }
 
 func BenchmarkGradient(b *testing.B) {
 	for _, bb := range []struct {
-		preset string
-		batch  int
+		model string
+		batch int
 	}{{"small28", 128}, {"small32", 128}} {
-		b.Run(fmt.Sprintf("model=%s/batch=%d", bb.preset, bb.batch), func(b *testing.B) {
-			benchmark(b, bb.preset, bb.batch, true)
+		b.Run(fmt.Sprintf("model=%s/batch=%d", bb.model, bb.batch), func(b *testing.B) {
+			benchmark(b, bb.model, bb.batch, true)
 		})
 	}
 }
 
-func benchmark(b *testing.B, preset string, batch int, training bool) {
-	c, err := Preset(preset)
+// benchConfig is a preset or tiny192: 32 pixels in patches of 4, width 192, 4
+// blocks of 3 heads, 10 classes.
+func benchConfig(b *testing.B, model string) Config {
+	b.Helper()
+	if model == "tiny192" {
+		c := base(32, 4, 192, 4, 3)
+		c.SetLabels(numbered(10))
+		return c
+	}
+	c, err := Preset(model)
 	if err != nil {
 		b.Fatal(err)
 	}
+	return c
+}
+
+func benchmark(b *testing.B, model string, batch int, training bool) {
+	c := benchConfig(b, model)
 	m, err := New(c, graph.Seed(1))
 	if err != nil {
 		b.Fatal(err)
