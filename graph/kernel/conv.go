@@ -3,17 +3,22 @@ package kernel
 // Conv is the geometry of a two-dimensional convolution: images (B, C, H, W)
 // and filters (O, C, KH, KW) give (B, O, OH, OW).
 //
-// Windows of the images are laid out as columns of a matrix, for strips of the
-// result small enough to stay in cache; the rest is products of matrices.
-// Exchanging what is given and what is sought yields the gradients, and the
-// transposed convolution.
+// The pixels of a padded image that have the same place within the stride form
+// a plane, its phase (see convplane.go). On phases the convolution has stride 1,
+// so every tap of its smaller window is one product of matrices, with an operand
+// that is a phase read from another place on. Exchanging what is given and what
+// is sought yields the gradients, and the transposed convolution.
 type Conv struct {
-	B, C, H, W   int
-	O, OH, OW    int
-	KH, KW       int
-	Stride, Pad  int
-	window, area int // C·KH·KW, OH·OW
-	rows         int // of the result in a strip
+	B, C, H, W  int
+	O, OH, OW   int
+	KH, KW      int
+	Stride, Pad int
+
+	fh, fw int // phases of a channel
+	th, tw int // reach of the taps on a phase: the farthest row and column
+	ph, pw int // rows and columns of a phase
+	rows   int // of the result or a phase in a block, all if images are small
+	images int // in a block, more than 1 only with all their rows
 }
 
 // NewConv returns the geometry for images (b, c, h, w) and filters
@@ -22,89 +27,158 @@ func NewConv(b, c, h, w, o, kh, kw, stride, pad int) Conv {
 	k := Conv{
 		B: b, C: c, H: h, W: w, O: o, KH: kh, KW: kw, Stride: stride, Pad: pad,
 		OH: (h+2*pad-kh)/stride + 1, OW: (w+2*pad-kw)/stride + 1,
+		fh: min(stride, kh), fw: min(stride, kw),
+		th: (kh - 1) / stride, tw: (kw - 1) / stride,
 	}
-	k.window, k.area = c*kh*kw, k.OH*k.OW
-	// A matrix of about 2¹⁶ elements, but at least 256 columns wide: narrow
-	// products are slow.
-	wide := max(256, 1<<16/max(1, k.window))
-	k.rows = min(k.OH, (wide+k.OW-1)/k.OW)
+	k.ph, k.pw = k.OH+k.th, k.OW+k.tw
+	// The phases of a block should stay in cache, but narrow products are slow.
+	const cached, wide = 1 << 17, 256
+	height := max(k.depth(), k.O)
+	if whole := height * k.ph * k.pw; whole <= cached || k.ph*k.pw <= 2*wide {
+		k.rows = k.ph
+		k.images = max(1, min(cached/max(1, whole), (b+15)/16))
+	} else {
+		k.rows = max((wide+k.pw-1)/k.pw, cached/(height*k.pw)-k.th)
+		k.images = 1
+	}
 	return k
 }
 
-// strips is the number of strips of one example.
-func (k Conv) strips() int { return (k.OH + k.rows - 1) / k.rows }
+// depth is the number of phases of an image, taps that of products.
+func (k Conv) depth() int { return k.C * k.fh * k.fw }
+func (k Conv) taps() int  { return (k.th + 1) * (k.tw + 1) }
 
-// strip returns the rows of the result of strip i.
-func (k Conv) strip(i int) (lo, hi int) { return i * k.rows, min(k.OH, (i+1)*k.rows) }
+// shift is how far on tap t reads a phase; reach is the farthest.
+func (k Conv) shift(t int) int { return t/(k.tw+1)*k.pw + t%(k.tw+1) }
+func (k Conv) reach() int      { return k.th*k.pw + k.tw }
+
+// block is a part of the images, or of the rows of one.
+type block struct{ b0, b1, r0, r1 int }
+
+// blocks is the number of blocks of planes of a height, the result's or that of
+// phases.
+func (k Conv) blocks(height int) int {
+	if k.rows >= height {
+		return (k.B + k.images - 1) / k.images
+	}
+	return k.B * ((height + k.rows - 1) / k.rows)
+}
+
+func (k Conv) block(i, height int) block {
+	if k.rows >= height {
+		return block{i * k.images, min(k.B, (i+1)*k.images), 0, height}
+	}
+	strips := (height + k.rows - 1) / k.rows
+	b, r := i/strips, i%strips*k.rows
+	return block{b, b + 1, r, min(height, r+k.rows)}
+}
+
+// width is the most columns of the matrices of a block.
+func (k Conv) width() int { return k.images*(min(k.rows, k.ph)+k.th)*k.pw + k.reach() }
+
+// few tells whether so few rows would be multiplied at a time that the taps are
+// better laid out below each other first.
+func (k Conv) few(rows int) bool { return k.taps() > 1 && rows < 64 }
+
+// stacked is the number of rows for that.
+func (k Conv) stacked(rows int) int {
+	if k.few(rows) {
+		return k.taps() * rows
+	}
+	return 0
+}
 
 // Scratch is the number of elements of scratch for Convolve.
-func (k Conv) Scratch() int { return groups(k.B*k.strips()) * k.window * k.rows * k.OW }
+func (k Conv) Scratch() int {
+	part := (k.depth() + k.O + k.stacked(k.depth())) * k.width()
+	return k.O*k.taps()*k.depth() + groups(k.blocks(k.OH))*part
+}
 
 // Convolve computes y (B, O, OH, OW) from images x and filters w, plus bias (O)
 // unless it is nil.
 func Convolve[T Float](y, x, w, bias, scratch []T, k Conv) {
-	jobs := k.B * k.strips()
-	part := k.window * k.rows * k.OW
-	inGroups(jobs, groups(jobs), func(g, lo, hi int) {
-		cols := scratch[g*part:][:part]
+	Q, K, count := k.depth(), k.taps()*k.depth(), k.blocks(k.OH)
+	filters, rest := scratch[:k.O*K], scratch[k.O*K:]
+	arranged(filters, w, k, K, Q)
+	part := (Q + k.O + k.stacked(Q)) * k.width()
+	inGroups(count, groups(count), func(g, lo, hi int) {
+		own := rest[g*part:][:part]
+		phases, sums, stack := own[:Q*k.width()], own[Q*k.width():][:k.O*k.width()], own[(Q+k.O)*k.width():]
 		for i := lo; i < hi; i++ {
-			b := i / k.strips()
-			r0, r1 := k.strip(i % k.strips())
-			n := (r1 - r0) * k.OW
-			unfold(cols, x[b*k.C*k.H*k.W:], k, 0, k.C, r0, r1)
-			out := y[b*k.O*k.area+r0*k.OW : (b+1)*k.O*k.area]
+			p := k.block(i, k.OH)
+			span := (p.r1 - p.r0 + k.th) * k.pw
+			ld := (p.b1 - p.b0) * span
+			n := ld - k.reach()
+			toPhases(phases, x, k, p)
 			var beta T
 			if bias != nil {
 				for o := range k.O {
-					fill(out[o*k.area:][:n], bias[o])
+					fill(sums[o*n:][:n], bias[o])
 				}
 				beta = 1
 			}
-			MatMul(false, false, k.O, n, k.window, 1, w, k.window, cols, n, beta, out, k.area)
+			if k.few(Q) {
+				for t := range k.taps() {
+					for q := range Q {
+						copy(stack[(t*Q+q)*n:][:n], phases[q*ld+k.shift(t):])
+					}
+				}
+				matMul(false, false, k.O, n, K, 1, filters, K, stack, n, beta, sums, n)
+			} else {
+				for t := range k.taps() {
+					matMul(false, false, k.O, n, Q, 1, filters[t*Q:], K, phases[k.shift(t):], ld, beta, sums, n)
+					beta = 1
+				}
+			}
+			for b := p.b0; b < p.b1; b++ {
+				for o := range k.O {
+					from, to := sums[o*n+(b-p.b0)*span:], y[(b*k.O+o)*k.OH*k.OW:]
+					for r := p.r0; r < p.r1; r++ {
+						copy(to[r*k.OW:(r+1)*k.OW], from[(r-p.r0)*k.pw:])
+					}
+				}
+			}
 		}
 	})
 }
 
-// channels is the number of image channels that ConvolveInput treats at once.
-func (k Conv) channels() int {
-	taps := k.KH * k.KW
-	return max(1, min(k.C, max((63+taps)/taps, 1<<17/(taps*k.rows*k.OW))))
-}
-
-// blocks is the number of runs of that many channels.
-func (k Conv) blocks() int { return (k.C + k.channels() - 1) / k.channels() }
-
 // InputScratch is the number of elements of scratch for ConvolveInput.
 func (k Conv) InputScratch() int {
-	return groups(k.B*k.blocks()) * k.channels() * k.KH * k.KW * k.rows * k.OW
+	part := (k.depth() + k.O + k.stacked(k.O)) * k.width()
+	return k.O*k.taps()*k.depth() + groups(k.blocks(k.ph))*part
 }
 
 // ConvolveInput computes the gradient dx of the images from dy (B, O, OH, OW)
 // and filters w. With a bias (C), which may be nil, this is the transposed
 // convolution of dy.
 func ConvolveInput[T Float](dx, dy, w, bias, scratch []T, k Conv) {
-	jobs, taps := k.B*k.blocks(), k.KH*k.KW
-	part := k.channels() * taps * k.rows * k.OW
-	inGroups(jobs, groups(jobs), func(g, lo, hi int) {
-		cols := scratch[g*part:][:part]
+	Q, size, count := k.depth(), k.O*k.taps()*k.depth(), k.blocks(k.ph)
+	filters, rest := scratch[:size], scratch[size:]
+	arranged(filters, w, k, Q, k.O*Q)
+	part := (Q + k.O + k.stacked(k.O)) * k.width()
+	inGroups(count, groups(count), func(g, lo, hi int) {
+		own := rest[g*part:][:part]
+		phases, planes, stack := own[:Q*k.width()], own[Q*k.width():][:k.O*k.width()], own[(Q+k.O)*k.width():]
 		for i := lo; i < hi; i++ {
-			b, c0 := i/k.blocks(), i%k.blocks()*k.channels()
-			c1 := min(k.C, c0+k.channels())
-			m := (c1 - c0) * taps
-			image := dx[b*k.C*k.H*k.W : (b+1)*k.C*k.H*k.W]
-			for c := c0; c < c1; c++ {
-				var v T
-				if bias != nil {
-					v = bias[c]
+			p := k.block(i, k.ph)
+			n := (p.b1 - p.b0) * (p.r1 - p.r0) * k.pw
+			ld := k.reach() + n
+			spaced(planes, dy, k, p, true)
+			if k.few(k.O) {
+				for t := range k.taps() {
+					for o := range k.O {
+						copy(stack[(t*k.O+o)*n:][:n], planes[o*ld+k.reach()-k.shift(t):])
+					}
 				}
-				fill(image[c*k.H*k.W:(c+1)*k.H*k.W], v)
+				matMul(true, false, Q, n, k.taps()*k.O, 1, filters, Q, stack, n, 0, phases, n)
+			} else {
+				var beta T
+				for t := range k.taps() {
+					matMul(true, false, Q, n, k.O, 1, filters[t*k.O*Q:], Q, planes[k.reach()-k.shift(t):], ld, beta, phases, n)
+					beta = 1
+				}
 			}
-			for s := range k.strips() {
-				r0, r1 := k.strip(s)
-				n := (r1 - r0) * k.OW
-				MatMul(true, false, m, n, k.O, 1, w[c0*taps:], k.window, dy[b*k.O*k.area+r0*k.OW:], k.area, 0, cols, n)
-				fold(image, cols, k, c0, c1, r0, r1)
-			}
+			fromPhases(dx, phases, bias, k, p)
 		}
 	})
 }
@@ -112,50 +186,94 @@ func ConvolveInput[T Float](dx, dy, w, bias, scratch []T, k Conv) {
 // partials is the number of sums that ConvolveFilter divides its gradient
 // into, fewer for large filters.
 func (k Conv) partials() int {
-	return min(groups(k.B*k.strips()), max(1, 1<<22/max(1, k.O*k.window)))
+	return min(groups(k.blocks(k.OH)), max(1, 1<<20/max(1, k.O*k.taps()*k.depth())))
 }
 
 // FilterScratch is the number of elements of scratch for ConvolveFilter.
 func (k Conv) FilterScratch() int {
-	return k.partials() * (k.window*k.rows*k.OW + k.O*k.window)
+	return k.partials() * (k.O*k.taps()*k.depth() + (k.depth()+k.O+k.stacked(k.depth()))*k.width())
 }
 
 // ConvolveFilter computes the gradient dw of the filters from images x and
 // dy (B, O, OH, OW).
 func ConvolveFilter[T Float](dw, x, dy, scratch []T, k Conv) {
-	parts, size := k.partials(), k.O*k.window
+	Q, K, parts, count := k.depth(), k.taps()*k.depth(), k.partials(), k.blocks(k.OH)
 	if parts == 0 {
 		clear(dw)
 		return
 	}
-	part := k.window * k.rows * k.OW
-	inGroups(k.B*k.strips(), parts, func(g, lo, hi int) {
-		sum, cols := scratch[g*size:][:size], scratch[parts*size+g*part:][:part]
+	size, part := k.O*K, (Q+k.O+k.stacked(Q))*k.width()
+	inGroups(count, parts, func(g, lo, hi int) {
+		sum, own := scratch[g*size:][:size], scratch[parts*size+g*part:][:part]
+		phases, planes, stack := own[:Q*k.width()], own[Q*k.width():][:k.O*k.width()], own[(Q+k.O)*k.width():]
 		for i := lo; i < hi; i++ {
-			b := i / k.strips()
-			r0, r1 := k.strip(i % k.strips())
-			n := (r1 - r0) * k.OW
-			unfold(cols, x[b*k.C*k.H*k.W:], k, 0, k.C, r0, r1)
+			p := k.block(i, k.OH)
+			ld := (p.b1 - p.b0) * (p.r1 - p.r0 + k.th) * k.pw
+			n := ld - k.reach()
+			toPhases(phases, x, k, p)
+			spaced(planes, dy, k, p, false)
 			var beta T
 			if i > lo {
 				beta = 1
 			}
-			MatMul(false, true, k.O, k.window, n, 1, dy[b*k.O*k.area+r0*k.OW:], k.area, cols, n, beta, sum, k.window)
+			if k.few(Q) {
+				for t := range k.taps() {
+					for q := range Q {
+						copy(stack[(t*Q+q)*n:][:n], phases[q*ld+k.shift(t):])
+					}
+				}
+				matMul(false, true, k.O, K, n, 1, planes, ld, stack, n, beta, sum, K)
+				continue
+			}
+			for t := range k.taps() {
+				matMul(false, true, k.O, Q, n, 1, planes, ld, phases[k.shift(t):], ld, beta, sum[t*Q:], K)
+			}
 		}
 	})
-	Chunks(size, parts, func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			var sum float64
-			for g := range parts {
-				sum += float64(scratch[g*size+i])
+	k.arrange(func(at, of int) {
+		var sum float64
+		for g := range parts {
+			sum += float64(scratch[g*size+at])
+		}
+		dw[of] = T(sum)
+	}, K, Q)
+}
+
+// arranged writes filters w in order of taps and phases: element (o, t, q) is at
+// o·so + t·st + q. Where the stride does not divide the window, some taps have
+// no filter.
+func arranged[T Float](dst, w []T, k Conv, so, st int) {
+	if len(dst) > k.O*k.C*k.KH*k.KW {
+		clear(dst)
+	}
+	k.arrange(func(at, of int) { dst[at] = w[of] }, so, st)
+}
+
+// arrange calls f with the place of every element of the filters in that order
+// and in (O, C, KH, KW).
+func (k Conv) arrange(f func(at, of int), so, st int) {
+	Chunks(k.O, 4*k.C*k.KH*k.KW, func(lo, hi int) {
+		for o := lo; o < hi; o++ {
+			for c := range k.C {
+				for kh := range k.KH {
+					for kw := range k.KW {
+						t := kh/k.Stride*(k.tw+1) + kw/k.Stride
+						q := (c*k.fh+kh%k.Stride)*k.fw + kw%k.Stride
+						f(o*so+t*st+q, ((o*k.C+c)*k.KH+kh)*k.KW+kw)
+					}
+				}
 			}
-			dw[i] = T(sum)
 		}
 	})
 }
 
+// fill sets every element of dst to v.
 func fill[T Float](dst []T, v T) {
-	for i := range dst {
-		dst[i] = v
+	if len(dst) == 0 {
+		return
+	}
+	dst[0] = v
+	for n := 1; n < len(dst); n *= 2 {
+		copy(dst[n:], dst[:n])
 	}
 }

@@ -42,6 +42,12 @@ func TestConvolve(t *testing.T) {
 		NewConv(2, 70, 33, 31, 2, 4, 3, 2, 1),  // and blocks of channels
 		NewConv(20, 1, 3, 3, 2, 3, 3, 1, 1),    // more examples than groups
 		NewConv(1, 1, 300, 300, 1, 3, 3, 2, 0), // strips of one kind, a last one of another
+		NewConv(2, 70, 60, 61, 5, 4, 4, 2, 1),
+		NewConv(1, 65, 24, 23, 66, 3, 3, 1, 1), // taps not stacked
+		NewConv(40, 2, 7, 7, 3, 3, 3, 1, 1),    // several images in a block
+		NewConv(35, 3, 8, 6, 2, 4, 4, 2, 1),
+		NewConv(3, 2, 9, 8, 3, 3, 5, 2, 1),  // windows that the stride does not divide
+		NewConv(2, 3, 9, 11, 2, 2, 2, 3, 1), // pixels that no window sees
 	} {
 		name := fmt.Sprintf("%+v", k)
 		images, filters, area := k.B*k.C*k.H*k.W, k.O*k.C*k.KH*k.KW, k.OH*k.OW

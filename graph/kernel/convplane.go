@@ -1,0 +1,130 @@
+package kernel
+
+// The phases of an image lie side by side: phase (c, i, j) of a block is a row of
+// a matrix, and holds the pixels of channel c of the padded images in rows and
+// columns that are i and j modulo the stride, image by image.
+
+// toPhases writes the phases (C·fh·fw, images·rows·pw) of a block of the result,
+// which sees k.th more rows of them than it has itself.
+func toPhases[T Float](phases, x []T, k Conv, p block) {
+	rows := p.r1 - p.r0 + k.th
+	at := 0
+	for c := range k.C {
+		for i := range k.fh {
+			for j := range k.fw {
+				lo, hi := k.inside(j)
+				for b := p.b0; b < p.b1; b++ {
+					plane := x[(b*k.C+c)*k.H*k.W:][:k.H*k.W]
+					for r := p.r0; r < p.r0+rows; r++ {
+						to := phases[at:][:k.pw]
+						at += k.pw
+						h := r*k.Stride + i - k.Pad
+						if h < 0 || h >= k.H || lo == hi {
+							clear(to)
+							continue
+						}
+						clear(to[:lo])
+						clear(to[hi:])
+						from := plane[h*k.W+lo*k.Stride+j-k.Pad : (h+1)*k.W]
+						if k.Stride == 1 {
+							copy(to[lo:hi], from)
+							continue
+						}
+						to = to[lo:hi]
+						for n, s := 0, 0; n < len(to) && s < len(from); n, s = n+1, s+k.Stride {
+							to[n] = from[s]
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// inside returns the columns [lo, hi) of phase j that lie within the image.
+func (k Conv) inside(j int) (lo, hi int) {
+	if j < k.Pad {
+		lo = min(k.pw, (k.Pad-j+k.Stride-1)/k.Stride)
+	}
+	// n·Stride + j − Pad ≤ W − 1
+	if last := k.W - 1 + k.Pad - j; last >= 0 {
+		hi = min(k.pw, last/k.Stride+1)
+	}
+	return lo, max(lo, hi)
+}
+
+// fromPhases writes what toPhases would have taken a block of rows of phases
+// from, plus bias (C) unless it is nil. Pixels that no phase holds get the bias
+// alone.
+func fromPhases[T Float](x, phases, bias []T, k Conv, p block) {
+	rows := p.r1 - p.r0
+	n := (p.b1 - p.b0) * rows * k.pw
+	last := p.r1
+	if last == k.ph { // rows below the last window
+		last = k.H + k.Pad + 1
+	}
+	for c := range k.C {
+		var v T
+		if bias != nil {
+			v = bias[c]
+		}
+		for b := p.b0; b < p.b1; b++ {
+			plane := x[(b*k.C+c)*k.H*k.W:][:k.H*k.W]
+			for h := max(0, p.r0*k.Stride-k.Pad); h < min(k.H, last*k.Stride-k.Pad); h++ {
+				to := plane[h*k.W : (h+1)*k.W]
+				r, i := (h+k.Pad)/k.Stride, (h+k.Pad)%k.Stride
+				if i >= k.fh || r >= p.r1 {
+					fill(to, v)
+					continue
+				}
+				if k.fw < k.Stride || k.pw*k.Stride < k.W+k.Pad {
+					fill(to, v)
+				}
+				for j := range k.fw {
+					from := phases[((c*k.fh+i)*k.fw+j)*n+((b-p.b0)*rows+r-p.r0)*k.pw:][:k.pw]
+					lo, hi := k.inside(j)
+					from = from[lo:hi]
+					for s, w := 0, lo*k.Stride+j-k.Pad; s < len(from) && w < len(to); s, w = s+1, w+k.Stride {
+						to[w] = from[s] + v
+					}
+				}
+			}
+		}
+	}
+}
+
+// spaced lays out dy (B, O, OH, OW) for a block like phases: rows of k.pw
+// columns, zeros after the OW of the result. With before, each plane starts with
+// what taps may reach back to: k.tw zeros, and k.th rows, real ones or zeros.
+// Without, k.th rows of zeros follow every image's.
+func spaced[T Float](planes, dy []T, k Conv, p block, before bool) {
+	at := 0
+	zeros := func(n int) {
+		clear(planes[at : at+n])
+		at += n
+	}
+	for o := range k.O {
+		if before {
+			zeros(k.tw)
+		}
+		for b := p.b0; b < p.b1; b++ {
+			plane := dy[(b*k.O+o)*k.OH*k.OW:][:k.OH*k.OW]
+			first := p.r0
+			if before && b == p.b0 {
+				first -= k.th
+			}
+			for r := first; r < p.r1; r++ {
+				if r < 0 || r >= k.OH {
+					zeros(k.pw)
+					continue
+				}
+				copy(planes[at:], plane[r*k.OW:(r+1)*k.OW])
+				at += k.OW
+				zeros(k.tw)
+			}
+			if !before {
+				zeros(k.th * k.pw)
+			}
+		}
+	}
+}
