@@ -26,7 +26,10 @@ func (c Cleaning) apply(s string) string {
 	if c == HuggingFace {
 		return lower(compose(s), false)
 	}
-	return lower(unescape(unescape(repair(s))), true)
+	s = lower(unescape(unescape(repair(s))), true)
+	// Ignoring case, Python's pattern takes the iota below a letter for neither
+	// a letter nor anything else, and drops it.
+	return strings.ReplaceAll(s, "\u0345", " ")
 }
 
 // lower maps each rune to lower case in full: İ becomes two runes. With sigma,

@@ -2,6 +2,7 @@ package bpe
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
@@ -66,7 +67,7 @@ func dropEscapes(s string) string {
 		if !found {
 			return out.String()
 		}
-		rest := strings.TrimLeft(after, "0123456789;")
+		rest := strings.TrimLeftFunc(after, func(r rune) bool { return r == ';' || unicode.IsDigit(r) })
 		if rest == "" || !isAlphanumeric(rest[0]) {
 			out.WriteString(start)
 			rest = after
