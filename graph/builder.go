@@ -32,6 +32,8 @@ type state struct {
 	dtype    tensor.Dtype
 	training bool
 	trace    bool
+	fixed    bool
+	packed   map[*Param]bool // taken for constant
 	noise    *op.Noise
 	params   map[*Param]*Node
 	order    []*Param
@@ -55,6 +57,8 @@ func newBuilder(o Options) *Builder {
 		dtype:    o.dtype(),
 		training: o.Training,
 		trace:    o.Trace,
+		fixed:    o.Fixed,
+		packed:   map[*Param]bool{},
 		noise:    &op.Noise{Seed: o.Seed},
 		params:   map[*Param]*Node{},
 		names:    map[string]bool{},
@@ -135,6 +139,18 @@ func (b *Builder) Param(p *Param) *Node {
 	return n
 }
 
+// constant reports whether n is a parameter that keeps its values while the
+// program lives.
+func (b *Builder) constant(n *Node) bool {
+	for p, leaf := range b.params {
+		if leaf == n {
+			b.packed[p] = b.packed[p] || b.fixed || p.Frozen
+			return b.packed[p]
+		}
+	}
+	return false
+}
+
 // Input declares a value that every run is given.
 func (b *Builder) Input(name string, shape ...int) *Node {
 	if n, ok := b.inputs[name]; ok {
@@ -210,6 +226,9 @@ func (b *Builder) Update(p *Param, n *Node) {
 	}
 	if !p.Frozen {
 		b.Fail("Update", "%s is trained by gradient; freeze it to update it", p.Name)
+	}
+	if b.packed[p] {
+		b.Fail("Update", "%s is the weight of a linear layer, which takes a frozen parameter for constant", p.Name)
 	}
 	if n.Shape().TotalSize() != p.Value.Shape().TotalSize() {
 		b.fail("Update", errors.Errorf("%s has shape %s", p.Name, formatShape(p.shape)), n)

@@ -50,7 +50,17 @@ func (b *Builder) Mean(x *Node, axes ...int) *Node {
 // Linear maps x (…, K) by weight (N, K) and bias (N) or nil to (…, N), followed
 // by an activation.
 func (b *Builder) Linear(x, weight, bias *Node, act op.Activation) *Node {
-	return b.call("Linear", x, weight).node(op.Linear(x, weight, bias, act))
+	return b.linear(x, weight, bias, op.LinearConfig{Act: act})
+}
+
+// LinearAdd is Linear without an activation plus residual (…, N).
+func (b *Builder) LinearAdd(x, weight, bias, residual *Node) *Node {
+	return b.linear(x, weight, bias, op.LinearConfig{Residual: residual})
+}
+
+func (b *Builder) linear(x, weight, bias *Node, c op.LinearConfig) *Node {
+	c.Fixed = b.constant(weight)
+	return b.call("Linear", x, weight).node(op.Linear(x, weight, bias, c))
 }
 
 // MatMul multiplies (…, M, K) by (…, K, N) or (K, N).

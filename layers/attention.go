@@ -46,11 +46,17 @@ func (a *Attention) Forward(b *graph.Builder, x, mask *graph.Node) *graph.Node {
 
 // Cross lets x (B, N, D) attend to context (B, M, E).
 func (a *Attention) Cross(b *graph.Builder, x, context, mask *graph.Node) *graph.Node {
+	return a.Out.Forward(b.In(a.path), a.Averages(b, x, context, mask))
+}
+
+// Averages is Cross without the output projection: the averages of values
+// (B, N, D) by all heads.
+func (a *Attention) Averages(b *graph.Builder, x, context, mask *graph.Node) *graph.Node {
 	b = b.In(a.path)
 	q := a.Query.Forward(b, x)
 	k := a.Key.Forward(b, context)
 	v := a.Value.Forward(b, context)
-	return a.Out.Forward(b, b.Attention(q, k, v, mask, a.config))
+	return b.Attention(q, k, v, mask, a.config)
 }
 
 // Weights gives the probabilities (B, H, N, N) with which x attends to itself.

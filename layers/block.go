@@ -46,13 +46,19 @@ func NewBlock(s graph.Scope, c BlockConfig) *Block {
 // Forward maps x (B, N, D) to (B, N, D); mask is nil or added to the scores.
 func (k *Block) Forward(b *graph.Builder, x, mask *graph.Node) *graph.Node {
 	b = b.In(k.path)
-	x = b.Add(x, k.drop(b, k.Attn.Forward(b, k.Norm1.Forward(b, x), mask)))
-	return b.Add(x, k.drop(b, k.MLP.Forward(b, k.Norm2.Forward(b, x))))
+	y := k.Norm1.Forward(b, x)
+	x = k.add(b, x, k.Attn.Out, k.Attn.Averages(b, y, y, mask))
+	y = k.Norm2.Forward(b, x)
+	return k.add(b, x, k.MLP.FC2, k.MLP.HiddenUnits(b, y))
 }
 
-// drop regularizes the output of a branch in training.
-func (k *Block) drop(b *graph.Builder, x *graph.Node) *graph.Node {
-	return b.DropPath(b.Dropout(x, k.dropout), k.dropPath)
+// add ends a branch: x plus the projection of y, regularized in training.
+func (k *Block) add(b *graph.Builder, x *graph.Node, out *Linear, y *graph.Node) *graph.Node {
+	if !b.Training() || k.dropout == 0 && k.dropPath == 0 {
+		return out.Added(b, y, x)
+	}
+	y = b.Dropout(out.Forward(b, y), k.dropout)
+	return b.Add(x, b.DropPath(y, k.dropPath))
 }
 
 // Attention gives the probabilities (B, H, N, N) of the block's attention.

@@ -32,9 +32,18 @@ func (l *Linear) Forward(b *graph.Builder, x *graph.Node) *graph.Node {
 // Activated is Forward followed by an activation.
 func (l *Linear) Activated(b *graph.Builder, x *graph.Node, act op.Activation) *graph.Node {
 	b = b.In(l.path)
-	var bias *graph.Node
-	if l.Bias != nil {
-		bias = b.Param(l.Bias)
+	return b.Linear(x, b.Param(l.Weight), l.bias(b), act)
+}
+
+// Added is Forward plus a residual (…, out).
+func (l *Linear) Added(b *graph.Builder, x, residual *graph.Node) *graph.Node {
+	b = b.In(l.path)
+	return b.LinearAdd(x, b.Param(l.Weight), l.bias(b), residual)
+}
+
+func (l *Linear) bias(b *graph.Builder) *graph.Node {
+	if l.Bias == nil {
+		return nil
 	}
-	return b.Linear(x, b.Param(l.Weight), bias, act)
+	return b.Param(l.Bias)
 }

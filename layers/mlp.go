@@ -26,6 +26,11 @@ func NewMLP(s graph.Scope, width, hidden int, act op.Activation, dropout float64
 
 // Forward keeps the shape (…, D) of x.
 func (m *MLP) Forward(b *graph.Builder, x *graph.Node) *graph.Node {
+	return m.FC2.Forward(b.In(m.path), m.HiddenUnits(b, x))
+}
+
+// HiddenUnits is Forward without the second layer: (…, hidden).
+func (m *MLP) HiddenUnits(b *graph.Builder, x *graph.Node) *graph.Node {
 	b = b.In(m.path)
-	return m.FC2.Forward(b, b.Dropout(m.FC1.Activated(b, x, m.Act), m.Dropout))
+	return b.Dropout(m.FC1.Activated(b, x, m.Act), m.Dropout)
 }

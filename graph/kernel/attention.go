@@ -15,12 +15,20 @@ const queryRows = 64
 // Attention writes softmax(Scale · q kᵀ + mask) to weights, zeros where a row
 // is masked throughout, and the products of weights and values to y
 // (B, N, H·V). With dropout, the products are with dropped, to which it writes
-// the weights that are left. mask may be nil; at tells its rows.
+// the weights that are left. mask may be nil; at tells its rows. Both weights
+// and dropped may be nil, if nobody wants them.
 func Attention[T Float](y, weights, dropped, q, k, v, mask []T, at Mask, c Heads, key Key) {
+	if fast[T]() {
+		attention32(singles(y), singles(weights), singles(dropped), singles(q), singles(k), singles(v), singles(mask), at, c, key)
+		return
+	}
 	c.queries(func(b, h, n0, n1 int) {
 		w, first := attentionWeights(weights, q, k, mask, at, c, b, h, n0, n1)
 		if c.Dropout > 0 {
-			d := dropped[first : first+len(w)]
+			d := w
+			if dropped != nil {
+				d = dropped[first : first+len(w)]
+			}
 			dropout(d, w, c.Dropout, key, first)
 			w = d
 		}
@@ -32,6 +40,11 @@ func Attention[T Float](y, weights, dropped, q, k, v, mask []T, at Mask, c Heads
 // AttentionWeights writes the weights that Attention would use, without
 // dropout.
 func AttentionWeights[T Float](weights, q, k, mask []T, at Mask, c Heads) {
+	if fast[T]() {
+		c.Dropout = 0
+		attention32(nil, singles(weights), nil, singles(q), singles(k), nil, singles(mask), at, c, 0)
+		return
+	}
 	c.queries(func(b, h, n0, n1 int) { attentionWeights(weights, q, k, mask, at, c, b, h, n0, n1) })
 }
 
@@ -53,7 +66,12 @@ func (c Heads) queries(f func(b, h, n0, n1 int)) {
 func attentionWeights[T Float](weights, q, k, mask []T, at Mask, c Heads, b, h, n0, n1 int) ([]T, int) {
 	wide := c.H * c.K
 	row0 := (b*c.H+h)*c.N + n0
-	w := weights[row0*c.M : (row0+n1-n0)*c.M]
+	var w []T
+	if weights == nil {
+		w = make([]T, (n1-n0)*c.M)
+	} else {
+		w = weights[row0*c.M : (row0+n1-n0)*c.M]
+	}
 	matMul(false, true, n1-n0, c.M, c.K, T(c.Scale), q[(b*c.N+n0)*wide+h*c.K:], wide, from(k, b*c.M*wide+h*c.K), wide, 0, w, c.M)
 	for i := range n1 - n0 {
 		s := w[i*c.M : (i+1)*c.M]
@@ -71,6 +89,11 @@ func from[T Float](x []T, i int) []T { return x[min(i, len(x)):] }
 // scores, of the weights' size, which may be nil with dq and dk. dropped is
 // read only with dropout.
 func AttentionBackward[T Float](dq, dk, dv, scores, q, k, v, weights, dropped, dy []T, c Heads) {
+	if fast[T]() && c.B*c.H >= manyProducts {
+		attentionBackward32(singles(dq), singles(dk), singles(dv), singles(scores), singles(q), singles(k), singles(v),
+			singles(weights), singles(dropped), singles(dy), c)
+		return
+	}
 	mul := matMul[T]
 	if c.B*c.H < manyProducts {
 		mul = MatMul[T]

@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Parallel calls f(0), …, f(n−1) on up to GOMAXPROCS goroutines, in no
@@ -18,28 +19,135 @@ func Parallel(n int, f func(i int)) {
 		}
 		return
 	}
-	var (
-		next   atomic.Int64
-		failed atomic.Pointer[any]
-		wg     sync.WaitGroup
-	)
-	work := func() {
-		defer func() {
-			if r := recover(); r != nil {
-				failed.CompareAndSwap(nil, &r)
-			}
-		}()
-		for i := next.Add(1) - 1; i < int64(n) && failed.Load() == nil; i = next.Add(1) - 1 {
-			f(int(i))
+	j := jobs.Get().(*job)
+	j.f, j.n = f, int64(n)
+	j.next.Store(0)
+	j.left.Store(int64(n))
+	j.state.Store(running)
+	j.refs.Store(1)
+	for range workers - 1 {
+		j.refs.Add(1)
+		select {
+		case offers <- j:
+		default: // enough work is waiting
+			j.refs.Add(-1)
 		}
 	}
-	for range workers - 1 {
-		wg.Go(work)
+	for helpers.Load() < int32(workers-1) {
+		helpers.Add(1)
+		go help()
 	}
-	work()
-	wg.Wait()
-	if r := failed.Load(); r != nil {
-		panic(*r)
+	j.work()
+	j.wait()
+	failed := j.failed.Swap(nil)
+	j.release()
+	if failed != nil {
+		panic(*failed)
+	}
+}
+
+// job is one call of Parallel. Whoever takes part claims the next of its parts
+// until none is left, so that a helper that comes late delays nobody.
+type job struct {
+	f      func(i int)
+	n      int64
+	next   atomic.Int64 // part to be claimed
+	left   atomic.Int64 // parts that have not ended
+	state  atomic.Int32
+	failed atomic.Pointer[any]
+	refs   atomic.Int32 // the caller and the offers
+	ended  chan struct{}
+}
+
+const (
+	running = iota
+	parked  // the caller sleeps
+	over    // all parts have ended
+)
+
+var (
+	jobs    = sync.Pool{New: func() any { return &job{ended: make(chan struct{}, 1)} }}
+	offers  = make(chan *job, 256)
+	helpers atomic.Int32
+)
+
+const (
+	// Helpers and callers look out for work for so long before they stop:
+	// starting a thread takes longer than most gaps between two operations.
+	patience = 300 * time.Microsecond
+	// looks is how often they look before they read the clock and let others
+	// run.
+	looks = 100
+)
+
+// help takes part in jobs until none is offered for a while.
+func help() {
+	defer helpers.Add(-1)
+	for {
+		var j *job
+		if !spin(func() bool {
+			select {
+			case j = <-offers:
+				return true
+			default:
+				return false
+			}
+		}) {
+			return
+		}
+		j.work()
+		j.release()
+	}
+}
+
+// spin waits until ready, but not for long.
+func spin(ready func() bool) bool {
+	start := time.Now()
+	for {
+		for range looks {
+			if ready() {
+				return true
+			}
+		}
+		if time.Since(start) > patience {
+			return false
+		}
+		runtime.Gosched()
+	}
+}
+
+func (j *job) work() {
+	for i := j.next.Add(1) - 1; i < j.n; i = j.next.Add(1) - 1 {
+		j.part(int(i))
+	}
+}
+
+func (j *job) part(i int) {
+	defer func() {
+		if r := recover(); r != nil {
+			j.failed.CompareAndSwap(nil, &r)
+		}
+		if j.left.Add(-1) == 0 && !j.state.CompareAndSwap(running, over) {
+			j.ended <- struct{}{}
+		}
+	}()
+	if j.failed.Load() == nil {
+		j.f(i)
+	}
+}
+
+// wait returns when all parts have ended.
+func (j *job) wait() {
+	if !spin(func() bool { return j.state.Load() == over }) && j.state.CompareAndSwap(running, parked) {
+		<-j.ended
+	}
+}
+
+// release gives the job back when nobody can look at it any more.
+func (j *job) release() {
+	if j.refs.Add(-1) == 0 {
+		j.f = nil
+		jobs.Put(j)
 	}
 }
 

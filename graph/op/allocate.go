@@ -29,6 +29,9 @@ func Allocate(order G.Nodes, to func(*G.Node) G.Nodes, keep G.Nodes) Usage {
 			f32 := make([][]float32, len(o.outputs))
 			f64 := make([][]float64, len(o.outputs))
 			for i, sh := range o.outputs {
+				if !o.wanted(i) {
+					continue
+				}
 				key := slab{o.dtype, sh.TotalSize()}
 				u.Results += key.bytes()
 				var b buffer

@@ -44,9 +44,10 @@ func Attention(q, k, v, mask *G.Node, c AttentionConfig) (*G.Node, error) {
 		outputs = append(outputs, scores) // those that dropout leaves
 	}
 	return apply(spec{
-		name:    "attention",
-		outputs: outputs,
-		forward: compute{attention[float32](h, aligned, c), attention[float64](h, aligned, c)},
+		name:     "attention",
+		outputs:  outputs,
+		optional: true,
+		forward:  compute{attention[float32](h, aligned, c), attention[float64](h, aligned, c)},
 		backward: func(in G.Nodes, out, grad *G.Node, need []bool) (G.Nodes, error) {
 			return attentionBackward(h, aligned, in, out, grad, need)
 		},

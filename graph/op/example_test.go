@@ -16,7 +16,7 @@ func Example() {
 	g := G.NewGraph()
 	x := G.NewTensor(g, tensor.Float32, 3, G.WithShape(2, 5, 8), G.WithName("x"))
 	w := G.NewTensor(g, tensor.Float32, 2, G.WithShape(4, 8), G.WithName("w"))
-	y, err := op.Linear(x, w, nil, op.GELU)
+	y, err := op.Linear(x, w, nil, op.LinearConfig{Act: op.GELU})
 	if err != nil {
 		log.Fatal(err)
 	}

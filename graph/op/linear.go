@@ -1,6 +1,8 @@
 package op
 
 import (
+	"slices"
+
 	"github.com/pkg/errors"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -8,9 +10,16 @@ import (
 	"tessera/graph/kernel"
 )
 
-// Linear gives act(x Wᵀ + bias) of shape (…, N), for x (…, K), weight (N, K)
-// and bias (N), which may be nil.
-func Linear(x, weight, bias *G.Node, act Activation) (*G.Node, error) {
+// LinearConfig holds the attributes of Linear.
+type LinearConfig struct {
+	Act      Activation
+	Residual *G.Node // added to the result, of its shape; nil: nothing
+	Fixed    bool    // weight never changes: it is packed for products at the first run
+}
+
+// Linear gives act(x Wᵀ + bias) + residual of shape (…, N), for x (…, K),
+// weight (N, K) and bias (N), which may be nil.
+func Linear(x, weight, bias *G.Node, c LinearConfig) (*G.Node, error) {
 	s, w := x.Shape(), weight.Shape()
 	if w.Dims() != 2 {
 		return nil, errors.Errorf("weight has shape %v, want (N, K)", w)
@@ -21,22 +30,26 @@ func Linear(x, weight, bias *G.Node, act Activation) (*G.Node, error) {
 	if bias != nil && !bias.Shape().Eq(tensor.Shape{w[0]}) {
 		return nil, errors.Errorf("bias has shape %v, want (%d)", bias.Shape(), w[0])
 	}
-	if !act.Valid() {
-		return nil, unknown(act)
+	if !c.Act.Valid() {
+		return nil, unknown(c.Act)
 	}
-	k := linear{rows: rowsOf(s), width: w[1], out: w[0], act: act}
 	y := s.Clone()
-	y[s.Dims()-1] = k.out
+	y[s.Dims()-1] = w[0]
+	if c.Residual != nil && !c.Residual.Shape().Eq(y) {
+		return nil, errors.Errorf("residual has shape %v, want %v", c.Residual.Shape(), y)
+	}
+	k := linear{rows: rowsOf(s), width: w[1], out: w[0], act: c.Act, bias: bias != nil, residual: c.Residual != nil, fixed: c.Fixed}
 	outputs := []tensor.Shape{y}
-	if act != Identity {
-		outputs = append(outputs, y) // before the activation
+	if c.Act != Identity {
+		outputs = append(outputs, y) // the derivative of the activation
 	}
 	return apply(spec{
 		name:     "linear",
 		outputs:  outputs,
+		optional: true,
 		forward:  compute{linearForward[float32](k), linearForward[float64](k)},
 		backward: k.backward,
-	}, args(x, weight, bias)...)
+	}, present(x, weight, bias, c.Residual)...)
 }
 
 // rowsOf counts the rows of a shape, along its last axis.
@@ -50,42 +63,62 @@ func rowsOf(s tensor.Shape) int {
 
 // linear has the sizes of x (rows, width) and of the result (rows, out).
 type linear struct {
-	rows, width, out int
-	act              Activation
+	rows, width, out      int
+	act                   Activation
+	bias, residual, fixed bool
 }
 
 func linearForward[T kernel.Float](k linear) func(out, in [][]T) {
+	var packed *kernel.Packed
 	return func(out, in [][]T) {
-		y := out[0]
+		f := kernel.Finish[T]{Act: k.act}
 		if k.act != Identity {
-			y = out[1]
+			f.Slope = out[1]
 		}
-		kernel.MatMul(false, true, k.rows, k.out, k.width, 1, in[0], k.width, in[1], k.width, 0, y, k.out)
-		kernel.BiasActivate(out[0], y, third(in), k.out, k.act)
+		rest := in[2:]
+		if k.bias {
+			f.Bias, rest = rest[0], rest[1:]
+		}
+		if k.residual {
+			f.Residual = rest[0]
+		}
+		if k.fixed && packed == nil {
+			packed = kernel.Pack(true, k.out, k.width, in[1], k.width)
+		}
+		kernel.Linear(out[0], in[0], in[1], k.rows, k.out, k.width, packed, f)
 	}
 }
 
 func (k linear) backward(in G.Nodes, out, grad *G.Node, need []bool) (G.Nodes, error) {
+	n := 2
+	if k.bias {
+		n = 3
+	}
 	read := G.Nodes{in[0], in[1], grad}
 	var scratch []tensor.Shape
 	if k.act != Identity {
-		pre, err := tap(out, 1)
+		slope, err := tap(out, 1)
 		if err != nil {
 			return nil, err
 		}
-		read = append(read, pre)
+		read = append(read, slope)
 		scratch = append(scratch, grad.Shape())
 	}
-	return jointly("linear.backward", in, need, scratch, joint{linearBackward[float32](k), linearBackward[float64](k)}, read...)
+	ds, err := jointly("linear.backward", in[:n], need[:n], scratch, joint{linearBackward[float32](k), linearBackward[float64](k)}, read...)
+	if k.residual && err == nil {
+		ds = append(ds, grad)
+	}
+	return ds, err
 }
 
 func linearBackward[T kernel.Float](k linear) func(grads, scratch, in [][]T) {
 	sum := []int{k.rows, k.out}
 	by := kernel.NewBroadcast(sum, sum[1:], sum)
+	all := kernel.NewBroadcast(sum, sum, sum)
 	return func(grads, scratch, in [][]T) {
 		x, w, dy := in[0], in[1], in[2]
 		if k.act != Identity {
-			kernel.ActivateBackward(scratch[0], in[3], dy, k.act)
+			kernel.Mul(scratch[0], dy, in[3], all)
 			dy = scratch[0]
 		}
 		if dx := grads[0]; dx != nil {
@@ -98,4 +131,9 @@ func linearBackward[T kernel.Float](k linear) func(grads, scratch, in [][]T) {
 			kernel.Reduce(db, dy, 1, by)
 		}
 	}
+}
+
+// present drops what is nil.
+func present(xs ...*G.Node) G.Nodes {
+	return slices.DeleteFunc(xs, func(x *G.Node) bool { return x == nil })
 }

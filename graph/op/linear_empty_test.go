@@ -18,10 +18,10 @@ func TestEmptyProductsAndNorms(t *testing.T) {
 		f      func(x ...*graph.Node) (*graph.Node, error)
 	}{
 		{"linear without rows", [][]int{{0, 3}, {2, 3}, {2}}, []int{0, 2}, nil, func(x ...*graph.Node) (*graph.Node, error) {
-			return op.Linear(x[0], x[1], x[2], op.GELU)
+			return op.Linear(x[0], x[1], x[2], op.LinearConfig{Act: op.GELU})
 		}},
 		{"linear without inputs", [][]int{{1, 0}, {2, 0}, {2}}, []int{1, 2}, []float64{0, 0}, func(x ...*graph.Node) (*graph.Node, error) {
-			return op.Linear(x[0], x[1], x[2], op.Identity)
+			return op.Linear(x[0], x[1], x[2], op.LinearConfig{Act: op.Identity})
 		}},
 		{"matmul without terms", [][]int{{2, 1, 0}, {0, 2}}, []int{2, 1, 2}, []float64{0, 0, 0, 0}, func(x ...*graph.Node) (*graph.Node, error) {
 			return op.MatMul(x[0], x[1], false, false)

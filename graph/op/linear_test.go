@@ -17,16 +17,16 @@ func TestLinear(t *testing.T) {
 	for _, act := range []op.Activation{op.Identity, op.GELU} {
 		for _, x := range [][]int{{4, 3}, {2, 5, 3}, {1, 3}, {3}} {
 			checkGradients(t, fmt.Sprint("bias ", act), graph.Normal(1), func(b *graph.Builder, x ...*graph.Node) *graph.Node {
-				return b.Must(op.Linear(x[0], x[1], x[2], act))
+				return b.Must(op.Linear(x[0], x[1], x[2], op.LinearConfig{Act: act}))
 			}, x, []int{7, 3}, []int{7})
 			checkGradients(t, fmt.Sprint("no bias ", act), graph.Normal(1), func(b *graph.Builder, x ...*graph.Node) *graph.Node {
-				return b.Must(op.Linear(x[0], x[1], nil, act))
+				return b.Must(op.Linear(x[0], x[1], nil, op.LinearConfig{Act: act}))
 			}, x, []int{1, 3})
 		}
 	}
 	expect(t, []int{2, 1, 2}, []float64{8, 0, 26, 0}, func(b *graph.Builder) *graph.Node {
 		w := b.Const([]float64{1, 2, 3, -1, -1, -1}, 2, 3)
-		return b.Must(op.Linear(upTo(b, 2, 1, 3), w, b.Const([]float64{0, 1}, 2), op.ReLU))
+		return b.Must(op.Linear(upTo(b, 2, 1, 3), w, b.Const([]float64{0, 1}, 2), op.LinearConfig{Act: op.ReLU}))
 	})
 }
 
@@ -49,7 +49,7 @@ func TestLinearErrors(t *testing.T) {
 				if tt.bias != nil {
 					bias = zeros(b, tt.bias...)
 				}
-				return b.Must(op.Linear(zeros(b, tt.x...), zeros(b, tt.w...), bias, tt.act))
+				return b.Must(op.Linear(zeros(b, tt.x...), zeros(b, tt.w...), bias, op.LinearConfig{Act: tt.act}))
 			}, tt.want, tt.further)
 		})
 	}
@@ -62,7 +62,7 @@ func TestLinearFrozen(t *testing.T) {
 		checkGradients(t, fmt.Sprint("only ", only), graph.Normal(1), func(b *graph.Builder, x ...*graph.Node) *graph.Node {
 			in := []*graph.Node{upTo(b, 2, 3), upTo(b, 4, 3), upTo(b, 4)}
 			in[only] = x[0]
-			return b.Must(op.Linear(in[0], in[1], in[2], op.Tanh))
+			return b.Must(op.Linear(in[0], in[1], in[2], op.LinearConfig{Act: op.Tanh}))
 		}, [][]int{{2, 3}, {4, 3}, {4}}[only])
 	}
 }
@@ -87,7 +87,7 @@ func TestLinearFloat32(t *testing.T) {
 		}
 		p, err := graph.Compile(func(b *graph.Builder) {
 			x, weight := b.Input("x", rows, width), b.Input("weight", rows, out)
-			y := b.Must(op.Linear(x, b.Param(w), b.Param(bias), op.GELU))
+			y := b.Must(op.Linear(x, b.Param(w), b.Param(bias), op.LinearConfig{Act: op.GELU}))
 			b.Minimize(b.Must(op.Inner(y, weight)))
 		}, &graph.Options{Training: true, Dtype: dt})
 		if err != nil {
@@ -140,7 +140,7 @@ func BenchmarkLinear(b *testing.B) {
 	for _, c := range []struct{ rows, width, out int }{{2080, 192, 768}, {2080, 192, 192}, {64, 192, 10}} {
 		b.Run(fmt.Sprintf("rows=%d/width=%d/out=%d", c.rows, c.width, c.out), func(b *testing.B) {
 			p := trainable(b, func(b *graph.Builder, x *graph.Node) *graph.Node {
-				return b.Must(op.Linear(x, zeros(b, c.out, c.width), nil, op.GELU))
+				return b.Must(op.Linear(x, zeros(b, c.out, c.width), nil, op.LinearConfig{Act: op.GELU}))
 			}, c.rows, c.width)
 			for b.Loop() {
 				if err := p.Run(nil); err != nil {
@@ -163,7 +163,7 @@ func TestRunsOverwrite(t *testing.T) {
 		y = b.Must(op.Attention(y, b.Param(x), y, excluding(b, []int{0, 1, 2}, 3, 3), op.AttentionConfig{
 			Heads: 2, Dropout: 0.2, Noise: &op.Noise{}}))
 		y = b.Must(op.MatMul(y, b.Param(w), true, false)) // (2, 4, 4)
-		y = b.Must(op.Linear(y, b.Param(w), nil, op.GELU))
+		y = b.Must(op.Linear(y, b.Param(w), nil, op.LinearConfig{Act: op.GELU}))
 		y = b.Must(op.L2Normalize(b.Must(op.Softmax(y, nil)), 1e-6))
 		y = b.Must(op.Dropout(b.Must(op.LogSoftmax(y)), 0.2, &op.Noise{}, 1))
 		b.Minimize(b.Must(op.Inner(y, y)))

@@ -18,7 +18,10 @@ import (
 type spec struct {
 	name    string         // for people; instances are told apart by number
 	outputs []tensor.Shape // the node's value first, then what tap exposes
-	forward compute
+	// optional says that outputs after the first are for taps only: the slice
+	// of one without is nil.
+	optional bool
+	forward  compute
 	// backward adds the nodes of the gradients; nil if there are none.
 	backward gradients
 }
@@ -136,11 +139,20 @@ func (o *Operation) Do(in ...G.Value) (v G.Value, err error) {
 	return o.out[0], nil
 }
 
+// wanted tells whether anything reads output i.
+func (o *Operation) wanted(i int) bool {
+	_, tapped := o.taps[i]
+	return i == 0 || !o.optional || tapped
+}
+
 // bind makes dense tensors of the given buffers and prepares the slices that
 // the computation reads and writes, so that a run allocates nothing.
 func (o *Operation) bind(f32 [][]float32, f64 [][]float64) {
 	o.out = make([]*tensor.Dense, len(o.outputs))
 	for i, sh := range o.outputs {
+		if !o.wanted(i) {
+			continue
+		}
 		if o.dtype == tensor.Float32 {
 			o.out[i] = tensor.New(tensor.WithShape(sh...), tensor.WithBacking(f32[i]))
 		} else {

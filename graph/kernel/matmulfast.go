@@ -1,0 +1,273 @@
+package kernel
+
+import (
+	"sync"
+
+	"tessera/graph/kernel/simd"
+)
+
+// product32 is a product in float32 on packages simd's tiles. Elements of C do
+// not depend on the rows and columns computed with them, so that a program for
+// one row gives the bytes of a program for many. The exception is a single row
+// times a B that is stored transposed and not packed.
+type product32 struct {
+	ta, tb        bool
+	m, n, k       int
+	alpha, beta   float32
+	a, b, c       []float32
+	lda, ldb, ldc int
+	packed        *Packed              // instead of b
+	finish        func(i, m, j, n int) // of a block of C that is complete; may be nil
+	sameRows      bool                 // a single row is computed like many
+}
+
+const (
+	// depth is how much of k tiles go through at once: a panel of B stays in
+	// cache. It is fixed, so that sums over longer k begin alike.
+	depth = 768
+	// across is how many columns of B are packed at once.
+	across = 4096
+	// blockJobs is about how many blocks a large C is divided into.
+	blockJobs = 32
+	blockRows = 252 // most rows of a block; the part of A stays in cache
+	// serialWork is the number of multiplications below which another goroutine
+	// does not pay.
+	serialWork = 1 << 17
+	// rawSize is the size of B up to which packing it does not pay.
+	rawSize = 48 << 10
+)
+
+// newProduct32 returns false if T is not float32 or there are no fast kernels.
+func newProduct32[T Float](ta, tb bool, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) (p product32, ok bool) {
+	if !fast[T]() {
+		return p, false
+	}
+	return product32{
+		ta: ta, tb: tb, m: m, n: n, k: k, alpha: float32(alpha), beta: float32(beta),
+		a: singles(a), b: singles(b), c: singles(c), lda: lda, ldb: ldb, ldc: ldc,
+	}, true
+}
+
+// start scales C by β. It returns whether products are to be added to it, and
+// whether there are any.
+func (p *product32) start() (acc, any bool) {
+	any = p.m > 0 && p.n > 0 && p.k > 0 && p.alpha != 0
+	if any && p.beta == 0 {
+		return false, true
+	}
+	scaleRows(p.m, p.n, p.beta, p.c, p.ldc)
+	return true, any
+}
+
+// run computes the product on all cores.
+func (p *product32) run() {
+	if p.m*p.n*p.k < serialWork {
+		p.serial()
+		return
+	}
+	acc, any := p.start()
+	switch {
+	case !any:
+		p.done(0, p.m, 0, p.n)
+	case p.dots(acc, true), p.raw(acc, true):
+	default:
+		p.tiled(acc)
+	}
+}
+
+// serial computes the product on one goroutine.
+func (p *product32) serial() {
+	acc, any := p.start()
+	switch {
+	case !any:
+		p.done(0, p.m, 0, p.n)
+	case p.dots(acc, false), p.raw(acc, false):
+	default:
+		p.tiledSerial(acc)
+	}
+}
+
+func (p *product32) done(i, m, j, n int) {
+	if p.finish != nil && m > 0 && n > 0 {
+		p.finish(i, m, j, n)
+	}
+}
+
+// dots serves one row times a transposed B.
+func (p *product32) dots(acc, parallel bool) bool {
+	if p.m != 1 || !p.tb || p.packed != nil || p.sameRows {
+		return false
+	}
+	x := scratch32(p.k)
+	for l := range *x {
+		(*x)[l] = p.alpha * p.a[offset(p.ta, 0, l, p.lda)]
+	}
+	inRuns(parallel, p.n, 64, p.k, func(lo, hi int) {
+		y := p.c[lo:hi]
+		if acc {
+			sum := scratch32(hi - lo)
+			simd.Dots(*sum, *x, p.b[lo*p.ldb:], p.ldb)
+			for j, v := range *sum {
+				y[j] += v
+			}
+			free32(sum)
+		} else {
+			simd.Dots(y, *x, p.b[lo*p.ldb:], p.ldb)
+		}
+		p.done(0, 1, lo, hi-lo)
+	})
+	free32(x)
+	return true
+}
+
+// raw serves products whose B is used where it is.
+func (p *product32) raw(acc, parallel bool) bool {
+	few := p.m < 14
+	if p.tb || p.packed != nil || !simd.Raw(p.m) || !few && (p.k*p.n > rawSize || p.ldb%256 == 0) {
+		return false
+	}
+	rsa, csa := p.lda, 1
+	if p.ta {
+		rsa, csa = 1, p.lda
+	}
+	block := func(i, m, j, n int) {
+		for l := 0; l < p.k; l += depth {
+			simd.MulRaw(m, n, min(depth, p.k-l), p.alpha, p.a[i*rsa+l*csa:], rsa, csa, p.b[l*p.ldb+j:], p.ldb, acc || l > 0, p.c[i*p.ldc+j:], p.ldc)
+		}
+		p.done(i, m, j, n)
+	}
+	if few {
+		inRuns(parallel, p.n, 128, p.m*p.k, func(lo, hi int) { block(0, p.m, lo, hi-lo) })
+	} else {
+		inRuns(parallel, p.m, 14, p.n*p.k, func(lo, hi int) { block(lo, hi-lo, 0, p.n) })
+	}
+	return true
+}
+
+// inRuns divides n items of cost multiplications into runs of a multiple of unit.
+func inRuns(parallel bool, n, unit, cost int, f func(lo, hi int)) {
+	if !parallel {
+		f(0, n)
+		return
+	}
+	size := max(unit, ((serialWork/4/max(1, cost))+unit-1)/unit*unit, (n+2*blockJobs*unit-1)/(2*blockJobs*unit)*unit)
+	Parallel((n+size-1)/size, func(i int) { f(i*size, min(n, (i+1)*size)) })
+}
+
+// tiled packs B, unless it is, and computes blocks of C in parallel.
+func (p *product32) tiled(acc bool) {
+	nr, mr := simd.PanelWidth(), simd.TileRows()
+	rows := up((p.m+blockJobs-1)/blockJobs, mr)
+	rows = min(rows, blockRows/mr*mr)
+	down := (p.m + rows - 1) / rows
+	for jc := 0; jc < p.n; jc += across {
+		n := min(across, p.n-jc)
+		cols := n // of a block: fewer if rows do not give enough blocks
+		if down < blockJobs/2 {
+			wide := (blockJobs/2 + down - 1) / down
+			cols = max(128, up((n+wide-1)/wide, nr))
+		}
+		wide := (n + cols - 1) / cols
+		var buf *[]float32
+		if p.packed == nil {
+			buf = scratch32(up(n, nr) * min(depth, p.k))
+		}
+		for l := 0; l < p.k; l += depth {
+			k := min(depth, p.k-l)
+			panels := p.panels(buf, l, k, jc, n)
+			last := l+k == p.k
+			Parallel(down*wide, func(t int) {
+				i, j := t/wide*rows, t%wide*cols
+				m, n := min(rows, p.m-i), min(cols, n-j)
+				p.block(i, m, l, k, jc+j, n, panels[j*k:], acc || l > 0)
+				if last {
+					p.done(i, m, jc+j, n)
+				}
+			})
+		}
+		free32(buf)
+	}
+}
+
+// panels returns columns jc … of B at depth l, packing them in parallel.
+func (p *product32) panels(buf *[]float32, l, k, jc, n int) []float32 {
+	if p.packed != nil {
+		return p.packed.at(l, k, jc)
+	}
+	nr := simd.PanelWidth()
+	count := (n + nr - 1) / nr
+	run := max(1, count/blockJobs, 4096/(nr*k))
+	Parallel((count+run-1)/run, func(t int) {
+		for q := t * run; q < min(count, (t+1)*run); q++ {
+			simd.PackPanel((*buf)[q*nr*k:(q+1)*nr*k], p.tb, p.b[offset(p.tb, l, jc+q*nr, p.ldb):], p.ldb, k, min(nr, n-q*nr))
+		}
+	})
+	return *buf
+}
+
+// block adds the products of depth l … to a block of C.
+func (p *product32) block(i, m, l, k, j, n int, panels []float32, acc bool) {
+	s := scratch32(simd.BlockScratch(m, k))
+	simd.MulPanels(p.ta, m, n, k, p.alpha, p.a[offset(p.ta, i, l, p.lda):], p.lda, panels, acc, p.c[i*p.ldc+j:], p.ldc, *s)
+	free32(s)
+}
+
+// tiledSerial is tiled on one goroutine.
+func (p *product32) tiledSerial(acc bool) {
+	nr := simd.PanelWidth()
+	for jc := 0; jc < p.n; jc += across {
+		n := min(across, p.n-jc)
+		var buf *[]float32
+		if p.packed == nil {
+			buf = scratch32(up(n, nr) * min(depth, p.k))
+		}
+		for l := 0; l < p.k; l += depth {
+			k := min(depth, p.k-l)
+			var panels []float32
+			if p.packed != nil {
+				panels = p.packed.at(l, k, jc)
+			} else {
+				panels = *buf
+				packPanels(panels, p.tb, p.b[offset(p.tb, l, jc, p.ldb):], p.ldb, k, n)
+			}
+			for i := 0; i < p.m; i += blockRows {
+				p.block(i, min(blockRows, p.m-i), l, k, jc, n, panels, acc || l > 0)
+			}
+		}
+		free32(buf)
+	}
+	p.done(0, p.m, 0, p.n)
+}
+
+// packPanels packs n columns of B at depth k.
+func packPanels(panels []float32, tb bool, b []float32, ldb, k, n int) {
+	nr := simd.PanelWidth()
+	for j := 0; j < n; j += nr {
+		simd.PackPanel(panels[j*k:(j+nr)*k], tb, b[offset(tb, 0, j, ldb):], ldb, k, min(nr, n-j))
+	}
+}
+
+// up rounds up to a multiple of unit.
+func up(n, unit int) int { return (n + unit - 1) / unit * unit }
+
+// Scratch is kept between calls.
+var scratch sync.Pool
+
+// scratch32 returns n numbers of any value. Give them back with free32.
+func scratch32(n int) *[]float32 {
+	p, _ := scratch.Get().(*[]float32)
+	if p == nil {
+		p = new([]float32)
+	}
+	if cap(*p) < n {
+		*p = make([]float32, n)
+	}
+	*p = (*p)[:n]
+	return p
+}
+
+func free32(p *[]float32) {
+	if p != nil {
+		scratch.Put(p)
+	}
+}
