@@ -10,6 +10,7 @@ import (
 	"github.com/pkg/errors"
 
 	"tessera/graph/safetensors"
+	"tessera/graph/torchfile"
 )
 
 // The names under which a folder may hold the tensors, the first found counts.
@@ -79,7 +80,15 @@ func openSafetensors(path string) (*store, error) {
 }
 
 func openTorch(path string) (*store, error) {
-	return nil, errors.Errorf("%s: not a safetensors file", path)
+	f, err := torchfile.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &store{path: path, shapes: map[string][]int{}, read: f.Float32, close: f.Close}
+	for _, name := range f.Names() {
+		s.shapes[name], _ = f.Shape(name)
+	}
+	return s, nil
 }
 
 // normalize drops what is no weight, and the prefixes that training scripts and
@@ -88,7 +97,7 @@ func (s *store) normalize() error {
 	shapes, names := map[string][]int{}, map[string]string{}
 	for name, shape := range s.shapes {
 		as := name
-		for _, prefix := range []string{"state_dict.", "model.", "module.", "_orig_mod.", "text."} {
+		for _, prefix := range []string{"module.", "_orig_mod.", "text."} {
 			as = strings.TrimPrefix(as, prefix)
 		}
 		if isBuffer(as) {
