@@ -51,6 +51,11 @@ type Past struct {
 // Cached lets x (B, N, D), the next N tokens, attend to those in the cache and
 // to themselves up to their own place, and adds them to it. It has no gradient.
 func (a *Attention) Cached(b *graph.Builder, x *graph.Node, cache CacheLayer, past Past) *graph.Node {
+	return a.Out.Forward(b.In(a.path), a.cachedAverages(b, x, cache, past))
+}
+
+// cachedAverages is Cached without the output projection.
+func (a *Attention) cachedAverages(b *graph.Builder, x *graph.Node, cache CacheLayer, past Past) *graph.Node {
 	b = b.In(a.path)
 	if b.Training() {
 		b.Fail("Cached", "a cache serves evaluation, not training")
@@ -59,13 +64,12 @@ func (a *Attention) Cached(b *graph.Builder, x *graph.Node, cache CacheLayer, pa
 	k := a.Key.Forward(b, x)
 	v := a.Value.Forward(b, x)
 	c := op.CacheConfig{Heads: a.config.Heads, Prefix: past.Prefix}
-	y := b.Must(op.CachedAttention(q, k, v, b.Param(cache.Keys), b.Param(cache.Values), past.Tokens, past.Mask, c))
-	return a.Out.Forward(b, y)
+	return b.Must(op.CachedAttention(q, k, v, b.Param(cache.Keys), b.Param(cache.Values), past.Tokens, past.Mask, c))
 }
 
 // Cached is Forward of the next N tokens x (B, N, D), given those in the cache.
 func (k *Block) Cached(b *graph.Builder, x *graph.Node, cache CacheLayer, past Past) *graph.Node {
 	b = b.In(k.path)
-	x = b.Add(x, k.Attn.Cached(b, k.Norm1.Forward(b, x), cache, past))
-	return b.Add(x, k.MLP.Forward(b, k.Norm2.Forward(b, x)))
+	x = k.add(b, x, k.Attn.Out, k.Attn.cachedAverages(b, k.Norm1.Forward(b, x), cache, past))
+	return k.add(b, x, k.MLP.FC2, k.MLP.HiddenUnits(b, k.Norm2.Forward(b, x)))
 }

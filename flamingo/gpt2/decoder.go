@@ -12,7 +12,8 @@ import (
 
 // A Decoder predicts tokens one after another for a batch of texts, with cached
 // keys and values: a step costs one token's pass, not that of the whole text.
-// It serves one caller at a time.
+// It serves one caller at a time. The model's parameters must not change while
+// it lives.
 type Decoder struct {
 	m        *Model
 	batch    int // B
@@ -59,7 +60,10 @@ type pass struct {
 
 func (d *Decoder) compile(n int) (*pass, error) {
 	p := &pass{n: n, ids: make([]float32, d.batch*n), places: make([]float32, d.batch*n)}
-	prog, err := graph.Compile(func(b *graph.Builder) { b.Output("logits", d.logits(b, n)) }, nil)
+	// A step reads all weights for little work, so packing them once pays. A
+	// prompt is one run.
+	o := &graph.Options{Fixed: n == 1}
+	prog, err := graph.Compile(func(b *graph.Builder) { b.Output("logits", d.logits(b, n)) }, o)
 	if err != nil {
 		return nil, err
 	}
