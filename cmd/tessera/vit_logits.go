@@ -27,7 +27,7 @@ func (f *forward) logits(images *tensor.Dense) ([]float32, error) {
 		prog, err := graph.Compile(func(b *graph.Builder) {
 			m := f.model
 			b.Output("logits", m.Logits(b, b.Input("image", n, m.Channels, m.ImageSize, m.ImageSize)))
-		}, nil)
+		}, &graph.Options{Fixed: true})
 		if err != nil {
 			return nil, err
 		}

@@ -1,10 +1,6 @@
 package kernel
 
-import (
-	"sync"
-
-	"tessera/graph/kernel/simd"
-)
+import "tessera/graph/kernel/simd"
 
 // product32 is a product in float32 on packages simd's tiles. Elements of C do
 // not depend on the rows and columns computed with them, so that a program for
@@ -249,25 +245,3 @@ func packPanels(panels []float32, tb bool, b []float32, ldb, k, n int) {
 
 // up rounds up to a multiple of unit.
 func up(n, unit int) int { return (n + unit - 1) / unit * unit }
-
-// Scratch is kept between calls.
-var scratch sync.Pool
-
-// scratch32 returns n numbers of any value. Give them back with free32.
-func scratch32(n int) *[]float32 {
-	p, _ := scratch.Get().(*[]float32)
-	if p == nil {
-		p = new([]float32)
-	}
-	if cap(*p) < n {
-		*p = make([]float32, n)
-	}
-	*p = (*p)[:n]
-	return p
-}
-
-func free32(p *[]float32) {
-	if p != nil {
-		scratch.Put(p)
-	}
-}

@@ -125,7 +125,8 @@ func (j *job) work() {
 func (j *job) part(i int) {
 	defer func() {
 		if r := recover(); r != nil {
-			j.failed.CompareAndSwap(nil, &r)
+			reason := r // r itself would move to the heap on every call
+			j.failed.CompareAndSwap(nil, &reason)
 		}
 		if j.left.Add(-1) == 0 && !j.state.CompareAndSwap(running, over) {
 			j.ended <- struct{}{}
