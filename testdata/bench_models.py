@@ -139,32 +139,47 @@ class GPT2(nn.Module):
 
 class VQVAE(nn.Module):
     """A VQ-VAE (arXiv:1711.00937): strided 4×4 convolutions with batch norm and
-    leaky ReLU, and the codebook trained by its gradient."""
+    leaky ReLU, and a codebook of moving averages."""
 
-    def __init__(self, hidden=(128, 256), codes=512, dim=64):
+    def __init__(self, hidden=(64, 128), codes=512, dim=64, decay=0.99):
         super().__init__()
         layers, channels = [], 3
         for h in hidden:
             layers += [nn.Conv2d(channels, h, 4, 2, 1), nn.BatchNorm2d(h), nn.LeakyReLU()]
             channels = h
         self.encoder = nn.Sequential(*layers, nn.Conv2d(channels, dim, 1))
-        self.codebook = nn.Embedding(codes, dim)
         layers = [nn.Conv2d(dim, channels, 1)]
         for h in hidden[-2::-1]:
             layers += [nn.ConvTranspose2d(channels, h, 4, 2, 1), nn.BatchNorm2d(h), nn.LeakyReLU()]
             channels = h
         self.decoder = nn.Sequential(*layers, nn.ConvTranspose2d(channels, 3, 4, 2, 1))
+        self.decay = decay
+        self.register_buffer("codes", torch.randn(codes, dim))
+        self.register_buffer("counts", torch.ones(codes))
+        self.register_buffer("sums", self.codes.clone())
+
+    @torch.no_grad()
+    def nearest(self, z):
+        """Finds the codes nearest to z (N, D)."""
+        return torch.addmm(self.codes.square().sum(1), z, self.codes.t(), alpha=-2).argmin(1)
+
+    @torch.no_grad()
+    def follow(self, z, ids):
+        """Moves codes to the vectors (N, D) assigned to them."""
+        self.counts.lerp_(torch.bincount(ids, minlength=len(self.codes)).to(z.dtype), 1 - self.decay)
+        self.sums.lerp_(torch.zeros_like(self.sums).index_add_(0, ids, z), 1 - self.decay)
+        n, eps = self.counts.sum(), 1e-5  # Laplace smoothing
+        smooth = (self.counts + eps) / (n + len(self.codes) * eps) * n
+        torch.div(self.sums, smooth[:, None], out=self.codes)
 
     def loss(self, images):
         z = self.encoder(images).permute(0, 2, 3, 1)  # (B, H, W, D)
-        flat, codes = z.reshape(-1, z.shape[-1]), self.codebook.weight
-        with torch.no_grad():
-            distances = torch.addmm(codes.square().sum(1), flat, codes.t(), alpha=-2)
-            nearest = distances.argmin(1).view(z.shape[:-1])
-        q = self.codebook(nearest)
-        loss = F.mse_loss(q, z.detach()) + 0.25 * F.mse_loss(z, q.detach())
+        flat = z.reshape(-1, z.shape[-1])
+        ids = self.nearest(flat)
+        q = F.embedding(ids, self.codes).view(z.shape)
+        self.follow(flat, ids)
         y = self.decoder((z + (q - z).detach()).permute(0, 3, 1, 2))
-        return loss + F.mse_loss(y, images)
+        return F.mse_loss(y, images) + 0.25 * F.mse_loss(z, q)
 
 
 def trainer(model, loss):
@@ -188,7 +203,8 @@ def vit_trainer():
     return trainer(model, lambda: F.cross_entropy(model(images), labels))
 
 
-def vqvae_trainer():
-    model = VQVAE()
-    images = torch.randn(32, 3, 64, 64)
+def vqvae_trainer(memory_format):
+    """The step of the VQ-VAE of 64 pixels, widths 64 and 128."""
+    model = VQVAE().to(memory_format=memory_format)
+    images = torch.randn(32, 3, 64, 64).to(memory_format=memory_format)
     return trainer(model, lambda: model.loss(images))

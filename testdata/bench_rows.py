@@ -18,7 +18,7 @@ class Row:
     name: str
     package: str  # of the Go benchmark
     bench: str
-    torch: Callable  # prepares the work and returns a function that does it once
+    torch: Callable | list  # prepares the work and returns a function that does it once; or variants
     work: float = 1  # of one call, in unit·s
     unit: str = "calls/s"
     metric: str = ""  # of the Go benchmark, in unit; "": work by ns/op
@@ -27,6 +27,10 @@ class Row:
     small: bool = False  # PyTorch may be faster on one thread
     peak: bool = False  # compare peak memory, not speed
     beside: str = "PyTorch"
+
+    def __post_init__(self):
+        if callable(self.torch):
+            self.torch = [self.torch]
 
 
 def rows():
@@ -160,18 +164,21 @@ def normalized():
 
 
 def optimizers():
-    def prepare(shapes):
+    def prepare(foreach, shapes):
         ps = [torch.nn.Parameter(torch.randn(s)) for s in shapes]
         for p in ps:
             p.grad = torch.randn_like(p)
-        optimizer = torch.optim.AdamW(ps, 1e-4, weight_decay=0.05)
+        optimizer = torch.optim.AdamW(ps, 1e-4, weight_decay=0.05, foreach=foreach)
         return optimizer.step
 
+    def variants(*shapes):
+        return [lambda foreach=foreach: prepare(foreach, shapes) for foreach in (False, True)]
+
     for n in IN_CACHE, LARGE:
-        yield Row(f"adamw/{n}", "train/optim", f"BenchmarkAdamW/params={n}", lambda n=n: prepare([n]),
+        yield Row(f"adamw/{n}", "train/optim", f"BenchmarkAdamW/params={n}", variants([n]),
                   n / 1e9, "Gelements/s", training=True, small=n == IN_CACHE)
     yield Row("adamw/vit-s16", "train/optim", "BenchmarkAdamW/params=s16",
-              lambda: prepare([p.shape for p in models.ViT(224, 16, 384, 12, 6, 1000).parameters()]),
+              variants(*(p.shape for p in models.ViT(224, 16, 384, 12, 6, 1000).parameters())),
               unit="steps/s", seconds=1, training=True)
 
 
@@ -192,7 +199,8 @@ def vision():
         yield Row(f"vit/b16/batch{n}", "vit", f"BenchmarkForward/model=b16/batch={n}",
                   lambda n=n: inference(models.ViT(224, 16, 768, 12, 12, 1000), torch.randn(n, 3, 224, 224)),
                   n, "images/s", seconds=1)
-    yield Row("vqvae-train/64px/batch32", "vqvae", "BenchmarkTrainStep/model=small64/batch=32", models.vqvae_trainer,
+    yield Row("vqvae-train/64px/batch32", "vqvae", "BenchmarkTrainStep/model=small64/batch=32",
+              [lambda f=f: models.vqvae_trainer(f) for f in (torch.contiguous_format, torch.channels_last)],
               unit="steps/s", seconds=1, training=True)
 
 

@@ -15,7 +15,8 @@ PyTorch gets its better settings:
   - Results go to tensors that exist (out=) where an operation can do that, and
     freed memory stays with the process: new pages often cost more than the
     operation. Peak memory is measured without that.
-  - Where the data fit in cache, one thread instead of all, if that is faster.
+  - The fastest of some variants: one thread instead of all where the data fit in
+    cache, channels last for convolutions, foreach for AdamW.
   - inference_mode, gradients set to None, one product for queries, keys and
     values, a preallocated cache for decoding.
 
@@ -138,19 +139,26 @@ def rates(go, row, rounds, scale):
         return m[row.metric] if row.metric else row.work / (m["ns/op"] * 1e-9)
 
     go.metrics(row.package, row.bench, "1x")  # if it is missing, say so at once
-    f = row.torch()
     with torch.inference_mode(not row.training):
-        torch.set_num_threads(better_threads(f, duration) if row.small else CORES)
+        f = best(row, duration)
         return alternate(rounds, ours, lambda: row.work / seconds_per_call(f, duration))
 
 
-def better_threads(f, duration):
-    """Tells whether f is faster on one thread or on all: 1 or CORES."""
-    def took(threads):
-        torch.set_num_threads(threads)
+def best(row, duration):
+    """Prepares the fastest variant of a row's work, on the better number of
+    threads, which it sets."""
+    variants = [prepare() for prepare in row.torch]
+    threads = (CORES, 1) if row.small else (CORES,)
+
+    def took(variant):
+        f, n = variant
+        torch.set_num_threads(n)
         return seconds_per_call(f, duration)
 
-    return min((CORES, 1), key=took)
+    choices = [(f, n) for f in variants for n in threads]
+    f, n = choices[0] if len(choices) == 1 else min(choices, key=took)
+    torch.set_num_threads(n)
+    return f
 
 
 def peaks(go, row, rounds, scale):
@@ -172,7 +180,7 @@ def peaks(go, row, rounds, scale):
 def peak_of(row):
     """Prints by how many bytes a few calls of row's work let this process grow."""
     before = resident_peak()
-    f = row.torch()
+    f = row.torch[0]()
     for _ in range(PEAK_STEPS):
         f()
     print(resident_peak() - before)
