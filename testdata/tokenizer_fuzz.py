@@ -202,11 +202,11 @@ def strings(rng, count):
             return entity()
         return rng.choice("aeounkΑ") + "".join(rng.choice(marks) for _ in range(rng.randrange(60)))
 
-    for _ in range(count):
+    while count:
         text = "".join(piece() for _ in range(rng.choice([1, 2, 3, 5, 8, 13])))
-        if not known(text):
-            continue
-        yield text
+        if known(text):
+            count -= 1
+            yield text
 
 
 def known(text):

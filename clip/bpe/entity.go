@@ -63,7 +63,12 @@ func isAlphanumeric(b byte) bool {
 
 // resolve is what one reference stands for.
 func resolve(ref string) string {
-	if !strings.HasPrefix(ref, "&#") {
+	switch {
+	case ref == "&nGt;": // the library lacks these two, longer than their names
+		return "≫\u20D2"
+	case ref == "&nLt;":
+		return "≪\u20D2"
+	case !strings.HasPrefix(ref, "&#"):
 		return html.UnescapeString(ref)
 	}
 	base, digits := 10, strings.TrimSuffix(ref[2:], ";")
@@ -126,22 +131,20 @@ func repairEntities(s string) string {
 }
 
 func repairEntity(ref string) string {
-	got := unescape(ref)
-	complete := !strings.HasSuffix(got, ";")
-	if strings.HasPrefix(ref, "&#") {
-		if complete {
-			return got
-		}
-		return ref
-	}
-	if complete || ref == "&semi;" {
+	if got, ok := whole(ref); ok {
 		return got
 	}
-	if got == ref && ref == strings.ToUpper(ref) {
-		name := strings.ToLower(ref)
-		if got := unescape(name); got != name && !strings.HasSuffix(got, ";") {
+	if ref == strings.ToUpper(ref) && unescape(ref) == ref {
+		if got, ok := whole(strings.ToLower(ref)); ok && !strings.HasPrefix(ref, "&#") {
 			return cases.Upper(language.Und).String(got)
 		}
 	}
 	return ref
+}
+
+// whole resolves a reference if it is one up to its semicolon: of &notin; HTML
+// also knows the beginning &not.
+func whole(ref string) (string, bool) {
+	got := unescape(ref)
+	return got, !strings.HasSuffix(got, ";") || ref == "&semi;"
 }
