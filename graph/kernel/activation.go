@@ -1,8 +1,12 @@
 package kernel
 
-import "github.com/pkg/errors"
+import (
+	"github.com/pkg/errors"
 
-// Activation names an elementwise function.
+	"tessera/graph/kernel/simd"
+)
+
+// Activation names an elementwise function, in the order of package simd.
 type Activation int
 
 const (
@@ -49,8 +53,9 @@ func ParseActivation(name string) (Activation, error) {
 	return 0, errors.Errorf("unknown activation %q, want gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, silu, swish, tanh, relu or sigmoid", name)
 }
 
-// activationCost is about how many elementary operations an element takes.
-const activationCost = 16
+// activationCost is about how many elementary operations an element takes, in
+// several lanes at once.
+const activationCost = 2
 
 // Activate sets y = a(x). y and x may be the same slice.
 func Activate[T Float](y, x []T, a Activation) {
@@ -71,6 +76,10 @@ const (
 
 func activate[T Float](y, x []T, a Activation) {
 	x = x[:len(y)]
+	if fast[T]() {
+		simd.Activate(singles(y), singles(x), simd.Activation(a))
+		return
+	}
 	switch a {
 	case Identity:
 		copy(y, x)
@@ -104,6 +113,10 @@ func activate[T Float](y, x []T, a Activation) {
 
 func activateBackward[T Float](dx, x, dy []T, a Activation) {
 	x, dy = x[:len(dx)], dy[:len(dx)]
+	if fast[T]() {
+		simd.ActivateBackward(singles(dx), singles(x), singles(dy), simd.Activation(a))
+		return
+	}
 	switch a {
 	case Identity:
 		copy(dx, dy)

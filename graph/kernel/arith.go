@@ -1,6 +1,10 @@
 package kernel
 
-import "math"
+import (
+	"math"
+
+	"tessera/graph/kernel/simd"
+)
 
 // Broadcast pairs the elements of two operands with those of a result, by the
 // rules of NumPy: shapes are aligned at their last axes, and an axis that is 1
@@ -58,6 +62,16 @@ func Expand[T Float](dst, src []T, scale float64, by Broadcast) {
 	})
 }
 
+// memoryRun is how many elements of work that is limited by memory are worth a
+// goroutine.
+const memoryRun = 1 << 16
+
+// runs is Chunks for n elements of such work.
+func runs(n int, f func(lo, hi int)) {
+	const block = memoryRun / grain
+	Chunks((n+block-1)/block, 1, func(lo, hi int) { f(lo*block, min(n, hi*block)) })
+}
+
 // rowwise applies f to every run of the innermost loop. Operands move by their
 // step, 0 or 1, from element to element.
 func rowwise[T Float](dst, a, b []T, by Broadcast, f func(dst, a []T, sa int, b []T, sb int)) {
@@ -69,10 +83,10 @@ func rowwise[T Float](dst, a, b []T, by Broadcast, f func(dst, a []T, sa int, b 
 		sb = 0
 	}
 	if by.outer.size() == 1 {
-		Chunks(n, 1, func(lo, hi int) { f(dst[lo:hi], a[lo*sa:], sa, b[lo*sb:], sb) })
+		runs(n, func(lo, hi int) { f(dst[lo:hi], a[lo*sa:], sa, b[lo*sb:], sb) })
 		return
 	}
-	Chunks(by.outer.size(), n, func(lo, hi int) {
+	Chunks(by.outer.size(), (n+3)/4, func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			p, q := by.outer.at(i)
 			if b == nil {
@@ -86,6 +100,10 @@ func rowwise[T Float](dst, a, b []T, by Broadcast, f func(dst, a []T, sa int, b 
 func addRow[T Float](dst, a []T, sa int, b []T, sb int) {
 	if sa == 1 && sb == 1 {
 		a, b = a[:len(dst)], b[:len(dst)]
+		if fast[T]() {
+			simd.Add(singles(dst), singles(a), singles(b))
+			return
+		}
 		for i := range dst {
 			dst[i] = a[i] + b[i]
 		}
@@ -99,6 +117,10 @@ func addRow[T Float](dst, a []T, sa int, b []T, sb int) {
 func subRow[T Float](dst, a []T, sa int, b []T, sb int) {
 	if sa == 1 && sb == 1 {
 		a, b = a[:len(dst)], b[:len(dst)]
+		if fast[T]() {
+			simd.Sub(singles(dst), singles(a), singles(b))
+			return
+		}
 		for i := range dst {
 			dst[i] = a[i] - b[i]
 		}
@@ -112,6 +134,10 @@ func subRow[T Float](dst, a []T, sa int, b []T, sb int) {
 func mulRow[T Float](dst, a []T, sa int, b []T, sb int) {
 	if sa == 1 && sb == 1 {
 		a, b = a[:len(dst)], b[:len(dst)]
+		if fast[T]() {
+			simd.Mul(singles(dst), singles(a), singles(b))
+			return
+		}
 		for i := range dst {
 			dst[i] = a[i] * b[i]
 		}
@@ -123,6 +149,10 @@ func mulRow[T Float](dst, a []T, sa int, b []T, sb int) {
 }
 
 func divRow[T Float](dst, a []T, sa int, b []T, sb int) {
+	if sa == 1 && sb == 1 && fast[T]() {
+		simd.Div(singles(dst), singles(a), singles(b))
+		return
+	}
 	for i := range dst {
 		dst[i] = a[i*sa] / b[i*sb]
 	}
@@ -130,6 +160,10 @@ func divRow[T Float](dst, a []T, sa int, b []T, sb int) {
 
 func scaleRow[T Float](dst, x []T, c T) {
 	x = x[:len(dst)]
+	if fast[T]() {
+		simd.Scale(singles(dst), singles(x), float32(c))
+		return
+	}
 	for i := range dst {
 		dst[i] = c * x[i]
 	}
@@ -137,8 +171,12 @@ func scaleRow[T Float](dst, x []T, c T) {
 
 // Shift computes x + c.
 func Shift[T Float](dst, x []T, c float64) {
-	Chunks(len(dst), 1, func(lo, hi int) {
+	runs(len(dst), func(lo, hi int) {
 		dst, x := dst[lo:hi], x[lo:hi]
+		if fast[T]() {
+			simd.AddScalar(singles(dst), singles(x), float32(c))
+			return
+		}
 		for i := range dst {
 			dst[i] = x[i] + T(c)
 		}
@@ -146,7 +184,13 @@ func Shift[T Float](dst, x []T, c float64) {
 }
 
 // Exp computes eˣ.
-func Exp[T Float](dst, x []T) { each(dst, x, math.Exp) }
+func Exp[T Float](dst, x []T) {
+	if fast[T]() {
+		Chunks(len(dst), 2, func(lo, hi int) { simd.Exp(singles(dst[lo:hi]), singles(x[lo:hi])) })
+		return
+	}
+	each(dst, x, math.Exp)
+}
 
 // Log computes the natural logarithm.
 func Log[T Float](dst, x []T) { each(dst, x, math.Log) }
@@ -164,7 +208,7 @@ func each[T Float](dst, x []T, f func(float64) float64) {
 
 // SqrtBackward computes dy / 2y, the gradient of y = √x.
 func SqrtBackward[T Float](dx, y, dy []T) {
-	Chunks(len(dx), 2, func(lo, hi int) {
+	runs(len(dx), func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			dx[i] = dy[i] / (2 * y[i])
 		}
@@ -173,7 +217,7 @@ func SqrtBackward[T Float](dx, y, dy []T) {
 
 // SquareBackward computes 2x · dy, the gradient of x².
 func SquareBackward[T Float](dx, x, dy []T) {
-	Chunks(len(dx), 1, func(lo, hi int) {
+	runs(len(dx), func(lo, hi int) {
 		dx, x, dy := dx[lo:hi], x[lo:hi], dy[lo:hi]
 		for i := range dx {
 			dx[i] = 2 * x[i] * dy[i]
@@ -184,7 +228,7 @@ func SquareBackward[T Float](dx, x, dy []T) {
 // Clamp limits x to [lo, hi]. NaN stays.
 func Clamp[T Float](dst, x []T, lo, hi float64) {
 	least, most := T(lo), T(hi)
-	Chunks(len(dst), 1, func(lo, hi int) {
+	runs(len(dst), func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			switch v := x[i]; {
 			case v < least:
@@ -201,7 +245,7 @@ func Clamp[T Float](dst, x []T, lo, hi float64) {
 // ClampBackward passes dy where x is within [lo, hi] and gives 0 elsewhere.
 func ClampBackward[T Float](dx, x, dy []T, lo, hi float64) {
 	least, most := T(lo), T(hi)
-	Chunks(len(dx), 1, func(lo, hi int) {
+	runs(len(dx), func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			if x[i] < least || x[i] > most {
 				dx[i] = 0

@@ -3,6 +3,8 @@ package kernel
 import (
 	"fmt"
 	"math"
+
+	"tessera/graph/kernel/simd"
 )
 
 // Cross-entropy keeps four numbers a row, which the backward pass reads: the
@@ -21,7 +23,7 @@ const (
 // logits and targets (n, c), without rows whose targets sum to 0; 0 if no row
 // is left. It fills stats (n, 4).
 func CrossEntropy[T Float](stats, logits, target []T, n, c int) T {
-	Chunks(n, 20*c, func(lo, hi int) {
+	Chunks(n, 4*c, func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			st, x, t := stats[i*rowStats:][:rowStats], logits[i*c:][:c], target[i*c:][:c]
 			clear(st)
@@ -46,7 +48,7 @@ func CrossEntropy[T Float](stats, logits, target []T, n, c int) T {
 // the mean.
 func CrossEntropyBackward[T Float](dx, stats, logits, target []T, dy T, n, c int) {
 	scale := float64(dy) / totalWeight(stats, false)
-	Chunks(n, 10*c, func(lo, hi int) {
+	Chunks(n, 2*c, func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			st, to := stats[i*rowStats:][:rowStats], dx[i*c:][:c]
 			if st[rowWeight] == 0 {
@@ -91,7 +93,7 @@ func CrossEntropyIDs[T Float](stats, logits, ids, weights []T, n, v int) T {
 			panic(fmt.Errorf("id %v is not a whole number", id))
 		}
 	}
-	Chunks(n, 10*v, func(lo, hi int) {
+	Chunks(n, 2*v, func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			st, x := stats[i*rowStats:][:rowStats], logits[i*v:][:v]
 			clear(st)
@@ -114,7 +116,7 @@ func CrossEntropyIDs[T Float](stats, logits, ids, weights []T, n, v int) T {
 // of the mean.
 func CrossEntropyIDsBackward[T Float](dx, stats, logits, ids []T, dy T, n, v int) {
 	scale := float64(dy) / totalWeight(stats, true)
-	Chunks(n, 10*v, func(lo, hi int) {
+	Chunks(n, 2*v, func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			st, to := stats[i*rowStats:][:rowStats], dx[i*v:][:v]
 			if st[rowWeight] == 0 {
@@ -131,14 +133,8 @@ func CrossEntropyIDsBackward[T Float](dx, stats, logits, ids []T, dy T, n, v int
 // softmaxStats fills the first two numbers of a row and returns the first and
 // the logarithm of the second.
 func softmaxStats[T Float](st, x []T) (top, logSum float64) {
-	most := x[0]
-	for _, v := range x {
-		most = max(most, v) // NaN wins
-	}
-	var sum float64
-	for _, v := range x {
-		sum += math.Exp(float64(v) - float64(most))
-	}
+	most := greatest(x)
+	sum := sumExp(x, most)
 	st[rowMax], st[rowSum] = most, T(sum)
 	return float64(most), math.Log(sum)
 }
@@ -147,6 +143,10 @@ func softmaxStats[T Float](st, x []T) (top, logSum float64) {
 func softmaxRow[T Float](dst, st, x []T, scale float64) {
 	top := float64(st[rowMax])
 	scale /= float64(st[rowSum])
+	if fast[T]() {
+		simd.ExpScaled(singles(dst), singles(x), float32(top), float32(scale))
+		return
+	}
 	for j := range dst {
 		dst[j] = T(math.Exp(float64(x[j])-top) * scale)
 	}

@@ -1,12 +1,20 @@
 package kernel
 
-import "math"
+import (
+	"math"
+
+	"tessera/graph/kernel/simd"
+)
 
 // LayerNorm writes (x − mean) rstd · weight + bias to y, by rows of n elements
 // with their own mean and rstd = 1/√(variance + eps), which it writes too
 // (arXiv:1607.06450). weight and bias (n) may both be nil.
 func LayerNorm[T Float](y, mean, rstd, x, weight, bias []T, eps float64, n int) {
-	Chunks(len(mean), 6*n, func(lo, hi int) {
+	Chunks(len(mean), 2*n, func(lo, hi int) {
+		if fast[T]() {
+			simd.LayerNorm(singles(y[lo*n:hi*n]), singles(mean[lo:hi]), singles(rstd[lo:hi]), singles(x[lo*n:hi*n]), singles(weight), singles(bias), eps, n)
+			return
+		}
 		for r := lo; r < hi; r++ {
 			from, to := x[r*n:(r+1)*n], y[r*n:(r+1)*n]
 			m := sumRun(from) / float64(n)
@@ -40,6 +48,10 @@ func LayerNorm[T Float](y, mean, rstd, x, weight, bias []T, eps float64, n int) 
 // LayerNormBackward computes the gradients of LayerNorm's inputs. Any of dx,
 // dweight and dbias may be nil, as may weight.
 func LayerNormBackward[T Float](dx, dweight, dbias, x, weight, mean, rstd, dy []T, n int) {
+	if fast[T]() {
+		layerNormBackward32(singles(dx), singles(dweight), singles(dbias), singles(x), singles(weight), singles(mean), singles(rstd), singles(dy), n)
+		return
+	}
 	if dx != nil {
 		Chunks(len(mean), 6*n, func(lo, hi int) {
 			for r := lo; r < hi; r++ {

@@ -1,6 +1,10 @@
 package kernel
 
-import "math"
+import (
+	"math"
+
+	"tessera/graph/kernel/simd"
+)
 
 // Key selects a sequence of random numbers that can be read at any place, so
 // that no number depends on how work was divided.
@@ -36,12 +40,16 @@ func below(p float64) uint64 { return uint64(math.Ldexp(p, 64)) }
 // decides, and to x/(1−p) otherwise. Given the gradient of y, it computes that
 // of x.
 func Dropout[T Float](y, x []T, p float64, key Key) {
-	Chunks(len(y), 8, func(lo, hi int) { dropout(y[lo:hi], x[lo:hi], p, key, lo) })
+	Chunks(len(y), 4, func(lo, hi int) { dropout(y[lo:hi], x[lo:hi], p, key, lo) })
 }
 
 // dropout is Dropout of a part that starts at element first.
 func dropout[T Float](y, x []T, p float64, key Key, first int) {
 	drop, scale := below(p), T(1/(1-p))
+	if fast[T]() {
+		simd.Dropout(singles(y), singles(x), uint64(key)+(uint64(first)+1)*golden, drop, float32(scale))
+		return
+	}
 	for i, v := range x {
 		factor := scale
 		if key.Bits(first+i) < drop {
@@ -57,7 +65,7 @@ func DropPath[T Float](y, x []T, n int, p float64, key Key) {
 		return
 	}
 	drop, scale := below(p), T(1/(1-p))
-	Chunks(len(y)/n, n, func(lo, hi int) {
+	Chunks(len(y)/n, (n+3)/4, func(lo, hi int) {
 		for e := lo; e < hi; e++ {
 			factor := scale
 			if key.Bits(e) < drop {

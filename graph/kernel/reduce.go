@@ -1,5 +1,7 @@
 package kernel
 
+import "tessera/graph/kernel/simd"
+
 // columns is the number of sums that are carried side by side.
 const columns = 64
 
@@ -33,7 +35,7 @@ func Reduce[T Float](dst, src []T, scale float64, by Broadcast) {
 
 // sumRows sums where neighbours belong to the same sum, in runs of n.
 func sumRows[T Float](dst, src []T, scale float64, kept, summed axes, n int) {
-	Chunks(len(dst), summed.size()*n, func(lo, hi int) {
+	Chunks(len(dst), (summed.size()*n+3)/4, func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			_, base := kept.at(i)
 			var sum float64
@@ -48,6 +50,10 @@ func sumRows[T Float](dst, src []T, scale float64, kept, summed axes, n int) {
 
 // sumColumns sums where n neighbours belong to n different sums.
 func sumColumns[T Float](dst, src []T, scale float64, kept, summed axes, n int) {
+	if fast[T]() && len(summed) == 1 {
+		sumColumns32(singles(dst), singles(src), scale, kept, summed[0].n, summed[0].stride[1], n)
+		return
+	}
 	blocks := (n + columns - 1) / columns
 	Chunks(kept.size()*blocks, summed.size()*min(n, columns), func(lo, hi int) {
 		for i := lo; i < hi; i++ {
@@ -71,7 +77,7 @@ func sumColumns[T Float](dst, src []T, scale float64, kept, summed axes, n int) 
 // sumAll sums a whole array by parts whose number does not exceed a bound.
 func sumAll[T Float](x []T) float64 {
 	var parts [64]float64
-	size := max(grain, (len(x)+len(parts)-1)/len(parts))
+	size := max(memoryRun, (len(x)+len(parts)-1)/len(parts))
 	Parallel((len(x)+size-1)/size, func(i int) {
 		parts[i] = sumRun(x[i*size : min(len(x), (i+1)*size)])
 	})
@@ -80,6 +86,9 @@ func sumAll[T Float](x []T) float64 {
 
 // sumRun sums in four strands, which the processor runs side by side.
 func sumRun[T Float](x []T) float64 {
+	if fast[T]() {
+		return simd.Sum(singles(x))
+	}
 	var a, b, c, d float64
 	for len(x) >= 4 {
 		a += float64(x[0])

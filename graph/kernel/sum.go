@@ -2,30 +2,27 @@ package kernel
 
 // Sum sets dst to the elementwise sum of xs, all of its length.
 func Sum[T Float](dst []T, xs ...[]T) {
-	Chunks(len(dst), len(xs), func(lo, hi int) {
+	runs(len(dst), func(lo, hi int) {
 		d := dst[lo:hi]
-		copy(d, xs[0][lo:hi])
-		for _, x := range xs[1:] {
-			for i, v := range x[lo:hi] {
-				d[i] += v
-			}
+		if len(xs) == 1 {
+			copy(d, xs[0][lo:hi])
+			return
+		}
+		addRow(d, xs[0][lo:hi], 1, xs[1][lo:hi], 1)
+		for _, x := range xs[2:] {
+			addRow(d, d, 1, x[lo:hi], 1)
 		}
 	})
 }
 
-// innerChunk is how many products one partial sum of Inner holds.
-const innerChunk = 1 << 14
-
-// Inner returns Σ xᵢ yᵢ, added up in float64 by chunks.
+// Inner returns Σ xᵢ yᵢ, added up in float64 by parts whose number does not
+// exceed a bound.
 func Inner[T Float](x, y []T) float64 {
-	parts := make([]float64, (len(x)+innerChunk-1)/innerChunk)
-	Parallel(len(parts), func(p int) {
-		lo, hi := p*innerChunk, min(len(x), (p+1)*innerChunk)
-		var s float64
-		for i, v := range x[lo:hi] {
-			s += float64(v) * float64(y[lo+i])
-		}
-		parts[p] = s
+	var parts [64]float64
+	size := max(memoryRun, (len(x)+len(parts)-1)/len(parts))
+	Parallel((len(x)+size-1)/size, func(p int) {
+		lo, hi := p*size, min(len(x), (p+1)*size)
+		parts[p] = dot(x[lo:hi], y[lo:hi])
 	})
 	var s float64
 	for _, v := range parts {
@@ -36,10 +33,5 @@ func Inner[T Float](x, y []T) float64 {
 
 // Scale sets dst = c·x.
 func Scale[T Float](dst, x []T, c T) {
-	Chunks(len(dst), 1, func(lo, hi int) {
-		d := dst[lo:hi]
-		for i, v := range x[lo:hi] {
-			d[i] = c * v
-		}
-	})
+	runs(len(dst), func(lo, hi int) { scaleRow(dst[lo:hi], x[lo:hi], c) })
 }

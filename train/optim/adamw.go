@@ -10,6 +10,7 @@ import (
 
 	"tessera/graph"
 	"tessera/graph/kernel"
+	"tessera/graph/kernel/simd"
 	"tessera/graph/safetensors"
 )
 
@@ -32,32 +33,32 @@ type AdamW struct {
 	Rate   func(*graph.Param) float64 // multiplies the learning rate; nil: 1
 
 	step    int64
-	moments map[string]moments
+	moments map[string]*moments
+	checks  int64 // calls of check
+	work    *work
 }
 
 // moments are the running means of a parameter's gradient and of its square.
 type moments struct {
-	shape []int
-	m, v  []float32
+	shape   []int
+	m, v    []float32
+	checked int64 // by which call of check
 }
 
-// chunk is how many elements one task updates.
+// work is what one step does, in memory that the next one uses again.
+type work struct {
+	updates []update
+	run     func(i int)
+}
+
+// chunk is how many elements one update handles.
 const chunk = 1 << 14
 
-// update is one task: a run of elements of one parameter.
+// update is a run of elements of one parameter and the coefficients that all
+// of them share.
 type update struct {
 	w, g, m, v []float32
-	c          *coefficients
-}
-
-// coefficients are what all elements of a parameter share in a step.
-type coefficients struct {
-	scale        float32 // of gradients
-	keep         float32 // 1 − ηλ
-	mix1         float32 // 1 − β₁
-	beta2, mix2  float32 // β₂, 1 − β₂
-	rate         float32 // η / (1 − β₁ᵗ)
-	root2, small float32 // √(1 − β₂ᵗ), ε
+	c          simd.AdamW
 }
 
 // Step updates the parameters of grads in place with learning rate lr, after
@@ -69,25 +70,32 @@ func (a *AdamW) Step(lr, scale float64, grads []graph.Grad) error {
 		return err
 	}
 	if a.moments == nil {
-		a.moments = map[string]moments{}
+		a.moments = map[string]*moments{}
+	}
+	if a.work == nil {
+		k := &work{}
+		k.run = func(i int) { k.updates[i].run() }
+		a.work = k
 	}
 	a.step++
-	var tasks []update
+	updates := a.work.updates[:0]
 	for _, g := range grads {
 		p := g.Param
 		w, d := p.Value.Float32s(), g.Value.Float32s()
 		s, ok := a.moments[p.Name]
 		if !ok {
-			s = moments{slices.Clone(p.Shape()), make([]float32, len(w)), make([]float32, len(w))}
+			s = &moments{shape: slices.Clone(p.Shape()), m: make([]float32, len(w)), v: make([]float32, len(w))}
 			a.moments[p.Name] = s
 		}
 		c := a.coefficients(p, lr, scale)
 		for lo := 0; lo < len(w); lo += chunk {
 			hi := min(lo+chunk, len(w))
-			tasks = append(tasks, update{w[lo:hi], d[lo:hi], s.m[lo:hi], s.v[lo:hi], c})
+			updates = append(updates, update{w[lo:hi], d[lo:hi], s.m[lo:hi], s.v[lo:hi], c})
 		}
 	}
-	kernel.Parallel(len(tasks), func(i int) { tasks[i].run() })
+	a.work.updates = updates
+	kernel.Parallel(len(updates), a.work.run)
+	clear(updates) // they hold on to gradients
 	return nil
 }
 
@@ -95,13 +103,22 @@ func (a *AdamW) check(lr, scale float64, grads []graph.Grad) error {
 	if math.IsNaN(lr) || math.IsInf(lr, 0) || math.IsNaN(scale) || math.IsInf(scale, 0) {
 		return errors.Errorf("optim: learning rate %v, gradient scale %v, want finite numbers", lr, scale)
 	}
-	seen := map[string]bool{}
+	a.checks++
+	var fresh map[string]bool // parameters that have no moments yet
 	for _, g := range grads {
 		p := g.Param
-		if seen[p.Name] {
+		s, known := a.moments[p.Name]
+		if fresh[p.Name] || known && s.checked == a.checks {
 			return errors.Errorf("optim: two gradients for parameter %s", p.Name)
 		}
-		seen[p.Name] = true
+		if known {
+			s.checked = a.checks
+		} else {
+			if fresh == nil {
+				fresh = map[string]bool{}
+			}
+			fresh[p.Name] = true
+		}
 		if g.Value == nil {
 			return errors.Errorf("optim: no gradient for parameter %s", p.Name)
 		}
@@ -112,14 +129,14 @@ func (a *AdamW) check(lr, scale float64, grads []graph.Grad) error {
 		if got := g.Value.Shape(); got.TotalSize() != n {
 			return errors.Errorf("optim: the gradient of parameter %s has shape %v, want %v", p.Name, []int(got), []int(p.Shape()))
 		}
-		if s, ok := a.moments[p.Name]; ok && len(s.m) != n {
+		if known && len(s.m) != n {
 			return errors.Errorf("optim: parameter %s had shape %v in earlier steps, now %v", p.Name, s.shape, []int(p.Shape()))
 		}
 	}
 	return nil
 }
 
-func (a *AdamW) coefficients(p *graph.Param, lr, scale float64) *coefficients {
+func (a *AdamW) coefficients(p *graph.Param, lr, scale float64) simd.AdamW {
 	decays := a.Decays
 	if decays == nil {
 		decays = Matrices
@@ -132,15 +149,15 @@ func (a *AdamW) coefficients(p *graph.Param, lr, scale float64) *coefficients {
 		keep -= lr * a.WeightDecay
 	}
 	beta1, beta2, t := orDefault(a.Beta1, 0.9), orDefault(a.Beta2, 0.999), float64(a.step)
-	return &coefficients{
-		scale: float32(scale),
-		keep:  float32(keep),
-		mix1:  float32(1 - beta1),
-		beta2: float32(beta2),
-		mix2:  float32(1 - beta2),
-		rate:  float32(lr / (1 - math.Pow(beta1, t))),
-		root2: float32(math.Sqrt(1 - math.Pow(beta2, t))),
-		small: float32(orDefault(a.Eps, 1e-8)),
+	return simd.AdamW{
+		Scale: float32(scale),
+		Keep:  float32(keep),
+		Mix1:  float32(1 - beta1),
+		Beta2: float32(beta2),
+		Mix2:  float32(1 - beta2),
+		Rate:  float32(lr / (1 - math.Pow(beta1, t))),
+		Root2: float32(1 / math.Sqrt(1-math.Pow(beta2, t))),
+		Eps:   float32(orDefault(a.Eps, 1e-8)),
 	}
 }
 
@@ -152,17 +169,22 @@ func orDefault(x, def float64) float64 {
 }
 
 // run updates every element in one pass. The conversions around products keep
-// compilers from fusing them into sums, so all architectures round alike.
+// compilers from fusing them into sums, so all architectures round alike, and
+// as the fast kernel does.
 func (u *update) run() {
-	c := *u.c
 	g, m, v := u.g[:len(u.w)], u.m[:len(u.w)], u.v[:len(u.w)]
+	if simd.Active() != simd.None {
+		u.c.Step(u.w, g, m, v)
+		return
+	}
+	c := u.c
 	for i, w := range u.w {
-		d := g[i] * c.scale
-		mi := m[i] + float32((d-m[i])*c.mix1)
-		vi := float32(v[i]*c.beta2) + float32(float32(d*d)*c.mix2)
+		d := g[i] * c.Scale
+		mi := m[i] + float32((d-m[i])*c.Mix1)
+		vi := float32(v[i]*c.Beta2) + float32(float32(d*d)*c.Mix2)
 		m[i], v[i] = mi, vi
 		root := float32(math.Sqrt(float64(vi)))
-		u.w[i] = float32(w*c.keep) - float32(c.rate*(mi/(root/c.root2+c.small)))
+		u.w[i] = float32(w*c.Keep) - float32(c.Rate*(mi/(float32(root*c.Root2)+c.Eps)))
 	}
 }
 
@@ -189,10 +211,10 @@ func (a *AdamW) Restore(f *safetensors.File, params *graph.Params) error {
 	if err != nil {
 		return err
 	}
-	state := map[string]moments{}
+	state := map[string]*moments{}
 	if step > 0 {
 		for p := range params.Trained() {
-			state[p.Name] = moments{slices.Clone(p.Shape()), stored["m."+p.Name], stored["v."+p.Name]}
+			state[p.Name] = &moments{shape: slices.Clone(p.Shape()), m: stored["m."+p.Name], v: stored["v."+p.Name]}
 		}
 	}
 	a.step, a.moments = step, state

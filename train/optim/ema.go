@@ -9,6 +9,7 @@ import (
 
 	"tessera/graph"
 	"tessera/graph/kernel"
+	"tessera/graph/kernel/simd"
 	"tessera/graph/safetensors"
 )
 
@@ -56,8 +57,12 @@ func (e *EMA) Update(params *graph.Params) error {
 			e.shadows[p.Name] = shadow{slices.Clone(p.Shape()), slices.Clone(w)}
 			continue
 		}
-		kernel.Chunks(len(w), 2, func(lo, hi int) {
+		kernel.Chunks(len(w), 1, func(lo, hi int) {
 			dst := s.values[lo:hi]
+			if simd.Active() != simd.None {
+				simd.Mix(dst, w[lo:hi], mix)
+				return
+			}
 			for i, x := range w[lo:hi] {
 				dst[i] += float32((x - dst[i]) * mix)
 			}

@@ -13,7 +13,7 @@ func guarded[T any](t testing.TB, n int) (front, back []T) {
 	var zero T
 	page, size := syscall.Getpagesize(), n*int(unsafe.Sizeof(zero))
 	inner := (size + page - 1) / page * page
-	mem, err := syscall.Mmap(-1, 0, inner+2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	mem, err := syscall.Mmap(-1, 0, 2*inner+3*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func guarded[T any](t testing.TB, n int) (front, back []T) {
 			t.Error(err)
 		}
 	})
-	for _, guard := range [][]byte{mem[:page], mem[page+inner:]} {
+	for _, guard := range [][]byte{mem[:page], mem[page+inner : 2*page+inner], mem[2*page+2*inner:]} {
 		if err := syscall.Mprotect(guard, syscall.PROT_NONE); err != nil {
 			t.Fatal(err)
 		}
@@ -31,5 +31,5 @@ func guarded[T any](t testing.TB, n int) (front, back []T) {
 		return []T{}, []T{}
 	}
 	at := func(i int) []T { return unsafe.Slice((*T)(unsafe.Pointer(&mem[i])), n) }
-	return at(page), at(page + inner - size)
+	return at(page), at(2*page + 2*inner - size)
 }

@@ -110,7 +110,7 @@ func sumExpAVX512(x *float32, n int, shift float32) float64
 func maxAVX512(x *float32, n int) float32
 
 //go:noescape
-func addRowsAVX512(sum *float32, x *float32, rows int, stride int, n int)
+func addRowsAVX512(sum *float64, x *float32, rows int, stride int, n int)
 
 //go:noescape
 func softmaxAVX512(y *float32, x *float32, mask *float32, rows int, n int, step int, scale float32)
@@ -236,7 +236,7 @@ func sumExpAVX2(x *float32, n int, shift float32) float64
 func maxAVX2(x *float32, n int) float32
 
 //go:noescape
-func addRowsAVX2(sum *float32, x *float32, rows int, stride int, n int)
+func addRowsAVX2(sum *float64, x *float32, rows int, stride int, n int)
 
 //go:noescape
 func softmaxAVX2(y *float32, x *float32, mask *float32, rows int, n int, step int, scale float32)

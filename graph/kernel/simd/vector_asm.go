@@ -163,7 +163,7 @@ func Max(x []float32) float32 {
 
 // AddRows adds to sum all rows of x, which start stride elements apart and have
 // the length of sum.
-func AddRows(sum, x []float32, rows, stride int) {
+func AddRows(sum []float64, x []float32, rows, stride int) {
 	n := len(sum)
 	if n == 0 || rows <= 0 {
 		return

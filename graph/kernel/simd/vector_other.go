@@ -19,7 +19,7 @@ func Sum(x []float32) float64                                                   
 func Dot(x, y []float32) float64                                                       { unreachable(); return 0 }
 func SumExp(x []float32, shift float32) float64                                        { unreachable(); return 0 }
 func Max(x []float32) float32                                                          { unreachable(); return 0 }
-func AddRows(sum, x []float32, rows, stride int)                                       { unreachable() }
+func AddRows(sum []float64, x []float32, rows, stride int)                             { unreachable() }
 func Dropout(y, x []float32, state, drop uint64, scale float32)                        { unreachable() }
 func (c *AdamW) Step(w, grad, m, s []float32)                                          { unreachable() }
 func Softmax(y, x, mask []float32, n int, scale float32)                               { unreachable() }

@@ -91,29 +91,95 @@ func (v level) add64(x VecVirtual, acc []VecVirtual) {
 	VADDPD(high, acc[1], acc[1])
 }
 
-// columns writes sum += the rows of x, which are stride bytes apart.
+// columns writes sum += the rows of x, which are stride bytes apart. sum is
+// float64.
 func (v level) columns() {
-	v.function("addRows", "func(sum, x *float32, rows, stride, n int)")
+	v.function("addRows", "func(sum *float64, x *float32, rows, stride, n int)")
 	r := args("sum", "x", "rows", "stride", "n")
-	v.steps(r[4], 8, func(step []place) {
+	registers := 4
+	if v == avx512 {
+		registers = 8
+	}
+	v.steps(r[4], registers, func(step []place) {
 		from, left := GP64(), GP64()
 		MOVQ(r[1], from)
 		MOVQ(r[2], left)
-		acc := make([]VecVirtual, len(step))
-		for i, p := range step {
-			acc[i] = p.load(r[0])
+		var acc []VecVirtual
+		for _, p := range step {
+			for _, h := range p.halves() {
+				acc = append(acc, h.load(r[0]))
+			}
 		}
 		loop := label("row")
 		Label(loop)
 		for i, p := range step {
-			VADDPS(p.operand(from), acc[i], acc[i])
+			low, high := v.widened(p, from)
+			VADDPD(low, acc[2*i], acc[2*i])
+			VADDPD(high, acc[2*i+1], acc[2*i+1])
 		}
 		ADDQ(r[3], from)
 		DECQ(left)
 		JNE(LabelRef(loop))
 		for i, p := range step {
-			p.store(acc[i], r[0])
+			for j, h := range p.halves() {
+				h.store(acc[2*i+j], r[0])
+			}
 		}
 	})
 	end()
+}
+
+// half is where the float64 of one half of a place are.
+type half struct {
+	place
+	number int
+}
+
+// halves divides a place.
+func (p place) halves() []half {
+	if p.mask == nil {
+		return []half{{p, 0}, {p, 1}}
+	}
+	low, high := p, p
+	if p.v == avx512 {
+		k := K()
+		KSHIFTRW(Imm(8), p.mask.k, k)
+		high.mask = &mask{k: k}
+	} else {
+		l, h, x := YMM(), YMM(), XMM()
+		VPMOVSXDQ(p.mask.y.AsX(), l)
+		VEXTRACTI128(Imm(1), p.mask.y, x)
+		VPMOVSXDQ(x, h)
+		low.mask, high.mask = &mask{y: l}, &mask{y: h}
+	}
+	return []half{{low, 0}, {high, 1}}
+}
+
+// at is the place in the array of float64 that starts at base.
+func (h half) at(base Register) Mem {
+	return Mem{Base: base, Index: h.offset, Scale: 2, Disp: (2*h.index + h.number) * h.v.width()}
+}
+
+func (h half) load(base Register) VecVirtual {
+	r := h.v.reg()
+	switch {
+	case h.mask == nil:
+		VMOVUPD(h.at(base), r)
+	case h.v == avx512:
+		VMOVUPD_Z(h.at(base), h.mask.k, r)
+	default:
+		VMASKMOVPD(h.at(base), h.mask.y, r)
+	}
+	return r
+}
+
+func (h half) store(r VecVirtual, base Register) {
+	switch {
+	case h.mask == nil:
+		VMOVUPD(r, h.at(base))
+	case h.v == avx512:
+		VMOVUPD(r, h.mask.k, h.at(base))
+	default:
+		VMASKMOVPD(r, h.mask.y, h.at(base))
+	}
 }

@@ -1,0 +1,57 @@
+package kernel
+
+import "tessera/graph/kernel/simd"
+
+const (
+	// normRows is how many rows are summed in float32, in order, before their
+	// sum is added in float64.
+	normRows = 8
+	// partRows is how many rows have sums of their own at least, normParts how
+	// many sums there are at most.
+	partRows, normParts = 64, 32
+)
+
+// layerNormBackward32 is LayerNormBackward in one pass over x and dy. The sums
+// of the rows are divided by the number of rows alone.
+func layerNormBackward32(dx, dweight, dbias, x, weight, mean, rstd, dy []float32, n int) {
+	rows := len(mean)
+	if dweight == nil && dbias == nil {
+		Chunks(rows, 2*n, func(lo, hi int) {
+			layerNormRows(dx, nil, nil, x, weight, mean, rstd, dy, lo, hi, n)
+		})
+		return
+	}
+	size := max(partRows, (rows+normParts-1)/normParts)
+	parts := (rows + size - 1) / size
+	sums := make([]float64, parts*2*n) // of dweight, then of dbias
+	Parallel(parts, func(p int) {
+		sum, block := sums[p*2*n:(p+1)*2*n], make([]float32, 2*n)
+		end := min(rows, (p+1)*size)
+		for lo := p * size; lo < end; lo += normRows {
+			clear(block)
+			layerNormRows(dx, block[:n], block[n:], x, weight, mean, rstd, dy, lo, min(end, lo+normRows), n)
+			simd.AddRows(sum, block, 1, 2*n)
+		}
+	})
+	addParts(dweight, sums, 2*n, 1)
+	addParts(dbias, sums[min(n, len(sums)):], 2*n, 1)
+}
+
+// layerNormRows handles rows lo, …, hi−1.
+func layerNormRows(dx, dweight, dbias, x, weight, mean, rstd, dy []float32, lo, hi, n int) {
+	if dx != nil {
+		dx = dx[lo*n : hi*n]
+	}
+	simd.LayerNormBackward(dx, dweight, dbias, x[lo*n:hi*n], weight, mean[lo:hi], rstd[lo:hi], dy[lo*n:hi*n], n)
+}
+
+// addParts sets dst to the sum of parts that start stride apart, times scale.
+func addParts(dst []float32, parts []float64, stride int, scale float64) {
+	for j := range dst {
+		var sum float64
+		for i := j; i < len(parts); i += stride {
+			sum += parts[i]
+		}
+		dst[j] = float32(sum * scale)
+	}
+}
