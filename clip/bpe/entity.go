@@ -135,7 +135,7 @@ func repairEntity(ref string) string {
 		return got
 	}
 	if ref == strings.ToUpper(ref) && unescape(ref) == ref {
-		if got, ok := whole(strings.ToLower(ref)); ok && !strings.HasPrefix(ref, "&#") {
+		if got, ok := whole(strings.ToLower(ref)); ok {
 			return cases.Upper(language.Und).String(got)
 		}
 	}
