@@ -38,6 +38,9 @@ func BenchmarkDecode(b *testing.B) {
 					var greedy sample.Sampler
 					next := make([]int, 1)
 					prompts := [][]int{{0}}
+					if _, err := d.Start(prompts); err != nil { // packs the weights
+						b.Fatal(err)
+					}
 					b.ReportAllocs()
 					for b.Loop() {
 						logits, err := d.Start(prompts)
@@ -71,6 +74,9 @@ func BenchmarkPrefill(b *testing.B) {
 					prompt := make([]int, n)
 					for i := range prompt {
 						prompt[i] = 7 * i % m.VocabSize
+					}
+					if _, err := d.Start([][]int{prompt}); err != nil { // compiles
+						b.Fatal(err)
 					}
 					b.ReportAllocs()
 					for b.Loop() {

@@ -38,7 +38,7 @@ func TestGenerateEqualsUncached(t *testing.T) {
 		{"all, with a penalty", sample.Sampler{Temperature: 1.5, TopK: 20, TopP: .95, MinP: .01, RepetitionPenalty: 1.3}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := m.Generate(t.Context(), prompt, GenerateOptions{MaxTokens: 15, Samples: 3, Sampler: tt.sampler, Seed: 9})
+			got, err := m.Generate(t.Context(), slices.Repeat([][]int{prompt}, 3), GenerateOptions{MaxTokens: 15, Sampler: tt.sampler, Seed: 9})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -58,7 +58,7 @@ func TestGenerateEqualsUncached(t *testing.T) {
 func TestGenerateEnds(t *testing.T) {
 	m := tiny(t)
 	prompt := []int{3, 1, 4}
-	greedy, err := m.Generate(t.Context(), prompt, GenerateOptions{})
+	greedy, err := m.Generate(t.Context(), [][]int{prompt}, GenerateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestGenerateEnds(t *testing.T) {
 	} {
 		var told []int
 		tt.options.Token = func(_, id int) error { told = append(told, id); return nil }
-		got, err := m.Generate(t.Context(), prompt, tt.options)
+		got, err := m.Generate(t.Context(), [][]int{prompt}, tt.options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,37 +87,44 @@ func TestGenerateEnds(t *testing.T) {
 			t.Errorf("%s: %v, told %v, want %v", tt.name, got[0], told, greedy[0][:tt.want])
 		}
 	}
-	if got, err := m.Generate(t.Context(), greedy[0][:1], GenerateOptions{MaxTokens: 24}); err != nil || len(got[0]) != 24 {
+	if got, err := m.Generate(t.Context(), [][]int{greedy[0][:1]}, GenerateOptions{MaxTokens: 24}); err != nil || len(got[0]) != 24 {
 		t.Errorf("from one token: %d tokens, %v", len(got[0]), err)
 	}
 	whole := randomIDs(rand.New(rand.NewPCG(1, 1)), m.Context, m.VocabSize)
-	if got, err := m.Generate(t.Context(), whole, GenerateOptions{}); err != nil || len(got[0]) != 1 {
+	if got, err := m.Generate(t.Context(), [][]int{whole}, GenerateOptions{}); err != nil || len(got[0]) != 1 {
 		t.Errorf("from a full context: %v, %v", got, err)
 	}
 }
 
-// A sample that ends early leaves the others as they are.
-func TestGenerateSamplesAreIndependent(t *testing.T) {
+// A text that ends early, or a longer one, leaves the others as they are.
+func TestGenerateTextsAreIndependent(t *testing.T) {
 	m := tiny(t)
-	o := GenerateOptions{Samples: 6, Sampler: sample.Sampler{Temperature: 2}, Seed: 3, Stop: []int{0, 1, 2, 3}}
-	all, err := m.Generate(t.Context(), []int{5, 6}, o)
+	o := GenerateOptions{MaxTokens: 12, Sampler: sample.Sampler{Temperature: 2}, Seed: 3, Stop: []int{0, 1, 2, 3}}
+	prompts := [][]int{{5, 6}, {7}, {5, 6, 7, 8, 9}, {5, 6}, {5, 6}, {4}}
+	d, err := m.NewDecoder(len(prompts), 20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Samples = 2
-	two, err := m.Generate(t.Context(), []int{5, 6}, o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	defer d.Close()
 	lengths := map[int]bool{}
-	for i, ids := range all {
-		lengths[len(ids)] = true
-		if i < 2 && !slices.Equal(ids, two[i]) {
-			t.Errorf("sample %d of 6 is %v, of 2 %v", i, ids, two[i])
+	for range 2 { // a decoder may be used again
+		all, err := d.Generate(t.Context(), prompts, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		two, err := m.Generate(t.Context(), prompts[:2], o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, ids := range all {
+			lengths[len(ids)] = true
+			if i < 2 && !slices.Equal(ids, two[i]) {
+				t.Errorf("text %d of 6 is %v, of 2 %v", i, ids, two[i])
+			}
 		}
 	}
 	if len(lengths) < 2 {
-		t.Error("all samples are of one length")
+		t.Error("all texts are of one length")
 	}
 }
 
@@ -134,20 +141,21 @@ func TestGenerateErrors(t *testing.T) {
 		name    string
 		m       *Model
 		ctx     context.Context
-		prompt  []int
+		prompts [][]int
 		options GenerateOptions
 		want    string
 	}{
-		{"no prompt", m, t.Context(), nil, GenerateOptions{}, "a prompt of 0 tokens, want 1 to 24"},
-		{"long prompt", m, t.Context(), make([]int, 25), GenerateOptions{}, "a prompt of 25 tokens"},
-		{"no such token", m, t.Context(), []int{31}, GenerateOptions{}, "id 31 is not a whole number in [0, 31)"},
-		{"sampler", m, t.Context(), []int{1}, GenerateOptions{Sampler: sample.Sampler{TopP: 2}}, "top-p is 2"},
-		{"samples", m, t.Context(), []int{1}, GenerateOptions{Samples: -1}, "-1 samples"},
-		{"canceled", m, canceled, []int{1}, GenerateOptions{}, "context canceled"},
-		{"callback", m, t.Context(), []int{1}, GenerateOptions{Token: func(int, int) error { return enough }}, "enough"},
-		{"no number", broken, t.Context(), []int{1}, GenerateOptions{}, "no token is possible after 1"},
+		{"no prompt", m, t.Context(), nil, GenerateOptions{}, "prompts of up to 0 tokens, want 1 to 24"},
+		{"long prompt", m, t.Context(), [][]int{make([]int, 25)}, GenerateOptions{}, "prompts of up to 25 tokens"},
+		{"no such token", m, t.Context(), [][]int{{31}}, GenerateOptions{}, "id 31 is not a whole number in [0, 31)"},
+		{"sampler", m, t.Context(), [][]int{{1}}, GenerateOptions{Sampler: sample.Sampler{TopP: 2}}, "top-p is 2"},
+		{"one empty", m, t.Context(), [][]int{{1}, {}}, GenerateOptions{}, "prompt 1 is empty"},
+		{"tokens", m, t.Context(), [][]int{{1}}, GenerateOptions{MaxTokens: -1}, "-1 new tokens"},
+		{"canceled", m, canceled, [][]int{{1}}, GenerateOptions{}, "context canceled"},
+		{"callback", m, t.Context(), [][]int{{1}}, GenerateOptions{Token: func(int, int) error { return enough }}, "enough"},
+		{"no number", broken, t.Context(), [][]int{{1}}, GenerateOptions{}, "no token is possible after 1"},
 	} {
-		if _, err := tt.m.Generate(tt.ctx, tt.prompt, tt.options); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := tt.m.Generate(tt.ctx, tt.prompts, tt.options); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: error %v, want one with %q", tt.name, err, tt.want)
 		}
 	}
