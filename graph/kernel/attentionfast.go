@@ -27,9 +27,10 @@ func attention32(y, weights, dropped, q, k, v, mask []float32, at Mask, c Heads,
 					s = weights[row*c.M : (row+m)*c.M]
 				}
 				mulAll(false, m, c.M, c.K, float32(c.Scale), q[(b*c.N+n)*c.H*c.K+h*c.K:], c.H*c.K, *kp, s, c.M, *a)
-				for r := range m {
-					w := s[r*c.M : (r+1)*c.M]
-					softmax(w, w, maskRow(at, mask, row+r))
+				if mask == nil {
+					simd.Softmax(s, s, nil, c.M, 1)
+				} else {
+					maskedSoftmax(s, mask, at, row, c.M)
 				}
 				if y == nil {
 					continue
@@ -50,6 +51,28 @@ func attention32(y, weights, dropped, q, k, v, mask []float32, at Mask, c Heads,
 		free32(own)
 		free32(a)
 	})
+}
+
+// maskedSoftmax is softmax of rows of n scores, the first of which is row first
+// of all.
+func maskedSoftmax(s, mask []float32, at Mask, first, n int) {
+	for r := 0; r*n < len(s); r++ {
+		w := s[r*n : (r+1)*n]
+		simd.Softmax(w, w, maskRow(at, mask, first+r), n, 1)
+	}
+}
+
+// undrop turns the gradient of the weights that dropout left into that of all.
+func undrop(d, left []float32, p float64) {
+	scale := float32(1 / (1 - p))
+	for j := range d {
+		// A weight of 0 looks dropped, which makes no difference.
+		if left[j] == 0 {
+			d[j] *= 0
+		} else {
+			d[j] *= scale
+		}
+	}
 }
 
 // attentionBackward32 is AttentionBackward by whole heads.
@@ -81,9 +104,10 @@ func attentionBackward32(dq, dk, dv, scores, q, k, v, weights, dropped, dy []flo
 			}
 			packAll(*panels, true, from(v, toV), wideV, c.V, c.M)
 			mulAll(false, c.N, c.M, c.V, 1, from(dy, toY), wideV, *panels, s, c.M, *a)
-			for j := 0; j < c.N*c.M; j += c.M {
-				scoresBackward(s[j:j+c.M], weights[w+j:], left[w+j:], c.Dropout)
+			if c.Dropout > 0 {
+				undrop(s, left[w:], c.Dropout)
 			}
+			simd.SoftmaxBackward(s, weights[w:], s, c.M, 1)
 			if dq != nil {
 				packAll(*panels, false, from(k, toM), wideK, c.M, c.K)
 				mulAll(false, c.N, c.K, c.M, float32(c.Scale), s, c.M, *panels, from(dq, toN), wideK, *a)

@@ -5,7 +5,7 @@ package kernel
 //	y = act(x Wᵀ + bias) + residual
 //
 // Slices may be nil. Slope receives the derivative act′, with which the
-// gradient of x Wᵀ is one product.
+// gradient of x Wᵀ is one product; Identity leaves it alone.
 type Finish[T Float] struct {
 	Bias     []T // (out)
 	Act      Activation
@@ -33,7 +33,7 @@ func Linear[T Float](y, x, w []T, rows, out, width int, packed *Packed, f Finish
 }
 
 func (f *Finish[T]) some() bool {
-	return f.Bias != nil || f.Act != Identity || f.Slope != nil || f.Residual != nil
+	return f.Bias != nil || f.Act != Identity || f.Residual != nil
 }
 
 // block finishes m rows from i on of n columns from j on.
@@ -41,16 +41,15 @@ func (f *Finish[T]) block(y []T, i, m, j, n, width int) {
 	for r := i; r < i+m; r++ {
 		lo, hi := r*width+j, r*width+j+n
 		row := y[lo:hi]
+		var bias, slope []T
 		if f.Bias != nil {
-			addRow(row, row, 1, f.Bias[j:j+n], 1)
+			bias = f.Bias[j : j+n]
 		}
 		if f.Slope != nil {
-			slope := f.Slope[lo:hi]
-			fill(slope, 1)
-			activateBackward(slope, row, slope, f.Act)
+			slope = f.Slope[lo:hi]
 		}
-		if f.Act != Identity {
-			activate(row, row, f.Act)
+		if bias != nil || f.Act != Identity {
+			biasActivate(row, slope, row, bias, f.Act)
 		}
 		if f.Residual != nil {
 			addRow(row, row, 1, f.Residual[lo:hi], 1)
