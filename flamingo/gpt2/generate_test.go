@@ -106,6 +106,12 @@ func TestGenerateTextsAreIndependent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
+	unstopped := o
+	unstopped.Stop = nil
+	whole, err := d.Generate(t.Context(), prompts, unstopped)
+	if err != nil {
+		t.Fatal(err)
+	}
 	lengths := map[int]bool{}
 	for range 2 { // a decoder may be used again
 		all, err := d.Generate(t.Context(), prompts, o)
@@ -118,6 +124,13 @@ func TestGenerateTextsAreIndependent(t *testing.T) {
 		}
 		for i, ids := range all {
 			lengths[len(ids)] = true
+			end := slices.IndexFunc(whole[i], func(id int) bool { return slices.Contains(o.Stop, id) })
+			if end < 0 {
+				end = len(whole[i])
+			}
+			if !slices.Equal(ids, whole[i][:end]) {
+				t.Errorf("text %d is %v, without a stop %v", i, ids, whole[i])
+			}
 			if i < 2 && !slices.Equal(ids, two[i]) {
 				t.Errorf("text %d of 6 is %v, of 2 %v", i, ids, two[i])
 			}
