@@ -1,6 +1,9 @@
 package layers
 
-import "tessera/graph"
+import (
+	"tessera/graph"
+	"tessera/graph/op"
+)
 
 // BatchNorm normalizes each channel by the statistics of the batch in training,
 // and by running ones in evaluation (arXiv:1502.03167).
@@ -26,10 +29,18 @@ func NewBatchNorm(s graph.Scope, channels int, momentum, eps float64) *BatchNorm
 
 // Forward keeps the shape (B, C, H, W) or (B, C) of x.
 func (l *BatchNorm) Forward(b *graph.Builder, x *graph.Node) *graph.Node {
-	return b.In(l.path).BatchNorm(x, l.Weight, l.Bias, l.Mean, l.Variance, l.Momentum, l.Eps)
+	return l.Rectified(b, x, 1)
 }
 
-// Rectified is Forward followed by LeakyReLU.
+// Rectified is Forward followed by LeakyReLU with a slope of 0 to 1.
 func (l *BatchNorm) Rectified(b *graph.Builder, x *graph.Node, slope float64) *graph.Node {
-	return b.In(l.path).LeakyReLU(l.Forward(b, x), slope)
+	b = b.In(l.path)
+	y, mean, variance, err := op.BatchNormLeakyReLU(x, b.Param(l.Weight), b.Param(l.Bias), b.Param(l.Mean), b.Param(l.Variance),
+		l.Momentum, l.Eps, slope, b.Training())
+	y = b.Must(y, err)
+	if b.Training() {
+		b.Update(l.Mean, mean)
+		b.Update(l.Variance, variance)
+	}
+	return y
 }

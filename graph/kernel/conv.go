@@ -19,6 +19,8 @@ type Conv struct {
 	ph, pw int // rows and columns of a phase
 	rows   int // of the result or a phase in a block, all if images are small
 	images int // in a block, more than 1 only with all their rows
+
+	places []int32 // see newPlaces
 }
 
 // NewConv returns the geometry for images (b, c, h, w) and filters
@@ -41,6 +43,7 @@ func NewConv(b, c, h, w, o, kh, kw, stride, pad int) Conv {
 		k.rows = max((wide+k.pw-1)/k.pw, cached/(height*k.pw)-k.th)
 		k.images = 1
 	}
+	k.places = k.newPlaces()
 	return k
 }
 
@@ -99,7 +102,7 @@ func (k Conv) Scratch() int {
 func Convolve[T Float](y, x, w, bias, scratch []T, k Conv) {
 	Q, K, count := k.depth(), k.taps()*k.depth(), k.blocks(k.OH)
 	filters, rest := scratch[:k.O*K], scratch[k.O*K:]
-	arranged(filters, w, k, K, Q)
+	arranged(filters, w, k)
 	part := (Q + k.O + k.stacked(Q)) * k.width()
 	inGroups(count, groups(count), func(g, lo, hi int) {
 		own := rest[g*part:][:part]
@@ -152,9 +155,9 @@ func (k Conv) InputScratch() int {
 // and filters w. With a bias (C), which may be nil, this is the transposed
 // convolution of dy.
 func ConvolveInput[T Float](dx, dy, w, bias, scratch []T, k Conv) {
-	Q, size, count := k.depth(), k.O*k.taps()*k.depth(), k.blocks(k.ph)
-	filters, rest := scratch[:size], scratch[size:]
-	arranged(filters, w, k, Q, k.O*Q)
+	Q, K, count := k.depth(), k.taps()*k.depth(), k.blocks(k.ph)
+	filters, rest := scratch[:k.O*K], scratch[k.O*K:]
+	arranged(filters, w, k)
 	part := (Q + k.O + k.stacked(k.O)) * k.width()
 	inGroups(count, groups(count), func(g, lo, hi int) {
 		own := rest[g*part:][:part]
@@ -165,16 +168,16 @@ func ConvolveInput[T Float](dx, dy, w, bias, scratch []T, k Conv) {
 			ld := k.reach() + n
 			spaced(planes, dy, k, p, true)
 			if k.few(k.O) {
-				for t := range k.taps() {
-					for o := range k.O {
-						copy(stack[(t*k.O+o)*n:][:n], planes[o*ld+k.reach()-k.shift(t):])
+				for o := range k.O {
+					for t := range k.taps() {
+						copy(stack[(o*k.taps()+t)*n:][:n], planes[o*ld+k.reach()-k.shift(t):])
 					}
 				}
 				matMul(true, false, Q, n, k.taps()*k.O, 1, filters, Q, stack, n, 0, phases, n)
 			} else {
 				var beta T
 				for t := range k.taps() {
-					matMul(true, false, Q, n, k.O, 1, filters[t*k.O*Q:], Q, planes[k.reach()-k.shift(t):], ld, beta, phases, n)
+					matMul(true, false, Q, n, k.O, 1, filters[t*Q:], K, planes[k.reach()-k.shift(t):], ld, beta, phases, n)
 					beta = 1
 				}
 			}
@@ -230,41 +233,60 @@ func ConvolveFilter[T Float](dw, x, dy, scratch []T, k Conv) {
 			}
 		}
 	})
-	k.arrange(func(at, of int) {
-		var sum float64
-		for g := range parts {
-			sum += float64(scratch[g*size+at])
-		}
-		dw[of] = T(sum)
-	}, K, Q)
+	rearranged(dw, scratch, parts, k)
 }
 
-// arranged writes filters w in order of taps and phases: element (o, t, q) is at
-// o·so + t·st + q. Where the stride does not divide the window, some taps have
-// no filter.
-func arranged[T Float](dst, w []T, k Conv, so, st int) {
-	if len(dst) > k.O*k.C*k.KH*k.KW {
+// arranged writes filters w (O, C, KH, KW) in the order of taps and phases:
+// (O, taps, depth). Where the stride does not divide the window, some taps lack
+// filters.
+func arranged[T Float](dst, w []T, k Conv) {
+	window, K := len(k.places), k.taps()*k.depth()
+	if K > window {
 		clear(dst)
 	}
-	k.arrange(func(at, of int) { dst[at] = w[of] }, so, st)
-}
-
-// arrange calls f with the place of every element of the filters in that order
-// and in (O, C, KH, KW).
-func (k Conv) arrange(f func(at, of int), so, st int) {
-	Chunks(k.O, 4*k.C*k.KH*k.KW, func(lo, hi int) {
+	Chunks(k.O, 2*window, func(lo, hi int) {
 		for o := lo; o < hi; o++ {
-			for c := range k.C {
-				for kh := range k.KH {
-					for kw := range k.KW {
-						t := kh/k.Stride*(k.tw+1) + kw/k.Stride
-						q := (c*k.fh+kh%k.Stride)*k.fw + kw%k.Stride
-						f(o*so+t*st+q, ((o*k.C+c)*k.KH+kh)*k.KW+kw)
-					}
-				}
+			to, from := dst[o*K:(o+1)*K], w[o*window:(o+1)*window]
+			for i, at := range k.places {
+				to[at] = from[i]
 			}
 		}
 	})
+}
+
+// rearranged is the inverse of arranged for the sum of several arrays, which are
+// spoilt.
+func rearranged[T Float](dw, sums []T, parts int, k Conv) {
+	window, K := len(k.places), k.taps()*k.depth()
+	size := k.O * K
+	Chunks(k.O, (parts+2)*window, func(lo, hi int) {
+		for o := lo; o < hi; o++ {
+			sum := sums[o*K : (o+1)*K]
+			for g := 1; g < parts; g++ {
+				addRow(sum, sum, 1, sums[g*size+o*K:], 1)
+			}
+			to := dw[o*window : (o+1)*window]
+			for i, at := range k.places {
+				to[i] = sum[at]
+			}
+		}
+	})
+}
+
+// newPlaces returns where each element (C, KH, KW) of a filter stands when it is
+// arranged by taps and phases.
+func (k Conv) newPlaces() []int32 {
+	places := make([]int32, 0, k.C*k.KH*k.KW)
+	for c := range k.C {
+		for kh := range k.KH {
+			for kw := range k.KW {
+				t := kh/k.Stride*(k.tw+1) + kw/k.Stride
+				q := (c*k.fh+kh%k.Stride)*k.fw + kw%k.Stride
+				places = append(places, int32(t*k.depth()+q))
+			}
+		}
+	}
+	return places
 }
 
 // fill sets every element of dst to v.

@@ -9,35 +9,52 @@ package kernel
 func toPhases[T Float](phases, x []T, k Conv, p block) {
 	rows := p.r1 - p.r0 + k.th
 	at := 0
-	for c := range k.C {
-		for i := range k.fh {
-			for j := range k.fw {
-				lo, hi := k.inside(j)
-				for b := p.b0; b < p.b1; b++ {
-					plane := x[(b*k.C+c)*k.H*k.W:][:k.H*k.W]
-					for r := p.r0; r < p.r0+rows; r++ {
-						to := phases[at:][:k.pw]
-						at += k.pw
-						h := r*k.Stride + i - k.Pad
-						if h < 0 || h >= k.H || lo == hi {
-							clear(to)
-							continue
-						}
-						clear(to[:lo])
-						clear(to[hi:])
-						from := plane[h*k.W+lo*k.Stride+j-k.Pad : (h+1)*k.W]
-						if k.Stride == 1 {
-							copy(to[lo:hi], from)
-							continue
-						}
-						to = to[lo:hi]
-						for n, s := 0, 0; n < len(to) && s < len(from); n, s = n+1, s+k.Stride {
-							to[n] = from[s]
-						}
+	for q := range k.depth() {
+		c, i, j := q/(k.fh*k.fw), q/k.fw%k.fh, q%k.fw
+		lo, hi := k.inside(j)
+		for b := p.b0; b < p.b1; b++ {
+			plane := x[(b*k.C+c)*k.H*k.W:][:k.H*k.W]
+			for r := p.r0; r < p.r0+rows; r++ {
+				to := phases[at:][:k.pw]
+				at += k.pw
+				h := r*k.Stride + i - k.Pad
+				if h < 0 || h >= k.H || lo == hi {
+					clear(to)
+					continue
+				}
+				for n := range lo {
+					to[n] = 0
+				}
+				for n := hi; n < len(to); n++ {
+					to[n] = 0
+				}
+				inner := to[lo:hi]
+				from := plane[h*k.W+lo*k.Stride+j-k.Pad : (h+1)*k.W]
+				switch k.Stride {
+				case 1:
+					copy(inner, from)
+				case 2:
+					everySecond(inner, from)
+				default:
+					for n, s := 0, 0; n < len(inner) && s < len(from); n, s = n+1, s+k.Stride {
+						inner[n] = from[s]
 					}
 				}
 			}
 		}
+	}
+}
+
+// everySecond sets to[i] = from[2i].
+func everySecond[T Float](to, from []T) {
+	for len(to) >= 8 && len(from) >= 16 {
+		d, s := (*[8]T)(to), (*[16]T)(from)
+		d[0], d[1], d[2], d[3] = s[0], s[2], s[4], s[6]
+		d[4], d[5], d[6], d[7] = s[8], s[10], s[12], s[14]
+		to, from = to[8:], from[16:]
+	}
+	for i := range to {
+		to[i] = from[2*i]
 	}
 }
 
@@ -63,6 +80,7 @@ func fromPhases[T Float](x, phases, bias []T, k Conv, p block) {
 	if last == k.ph { // rows below the last window
 		last = k.H + k.Pad + 1
 	}
+	bare := k.fw < k.Stride || k.pw*k.Stride < k.W+k.Pad // some columns are of no phase
 	for c := range k.C {
 		var v T
 		if bias != nil {
@@ -77,13 +95,13 @@ func fromPhases[T Float](x, phases, bias []T, k Conv, p block) {
 					fill(to, v)
 					continue
 				}
-				if k.fw < k.Stride || k.pw*k.Stride < k.W+k.Pad {
+				if bare {
 					fill(to, v)
 				}
+				row := phases[(c*k.fh+i)*k.fw*n+((b-p.b0)*rows+r-p.r0)*k.pw:]
 				for j := range k.fw {
-					from := phases[((c*k.fh+i)*k.fw+j)*n+((b-p.b0)*rows+r-p.r0)*k.pw:][:k.pw]
 					lo, hi := k.inside(j)
-					from = from[lo:hi]
+					from := row[j*n+lo : j*n+hi]
 					for s, w := 0, lo*k.Stride+j-k.Pad; s < len(from) && w < len(to); s, w = s+1, w+k.Stride {
 						to[w] = from[s] + v
 					}

@@ -31,9 +31,10 @@ func TestBytesDoNotDependOnCores(t *testing.T) {
 		{"gradient of images", 120_000, func(dst []float32) { ConvolveInput(dst, dy, w, nil, make([]float32, k.InputScratch()), k) }},
 		{"gradient of filters", 3000, func(dst []float32) { ConvolveFilter(dst, x, dy, make([]float32, k.FilterScratch()), k) }},
 		{"batch norm", 120_000, func(dst []float32) {
-			stats := make([]float32, 30)
-			Moments(stats, x, 12, 10, 1000)
-			BatchNormBackward(dst, make([]float32, 10), make([]float32, 10), x, w, stats, dy, false, 0, 12, 10, 1000)
+			stats, y := make([]float32, 30), make([]float32, len(x))
+			norm := BatchNorms{B: 12, C: 10, S: 1000, Slope: 0.2}
+			BatchNorm(y, x, w, w, stats, norm, true)
+			BatchNormBackward(dst, make([]float32, 10), make([]float32, 10), x, w, stats, y, dy, norm, false)
 		}},
 		{"cross-entropy", 120_001, func(dst []float32) {
 			stats := make([]float32, 4*1200)

@@ -15,29 +15,38 @@ import (
 // divided by the number of elements less one. In evaluation it uses the running
 // statistics, and mean and variance are nil.
 func BatchNorm(x, weight, bias, runningMean, runningVar *G.Node, momentum, eps float64, training bool) (y, mean, variance *G.Node, err error) {
+	return BatchNormLeakyReLU(x, weight, bias, runningMean, runningVar, momentum, eps, 1, training)
+}
+
+// BatchNormLeakyReLU is BatchNorm followed by LeakyReLU with a slope of 0 to 1,
+// in fewer passes over memory.
+func BatchNormLeakyReLU(x, weight, bias, runningMean, runningVar *G.Node, momentum, eps, slope float64, training bool) (y, mean, variance *G.Node, err error) {
 	s := x.Shape()
 	if s.Dims() != 2 && s.Dims() != 4 {
 		return nil, nil, nil, errors.Errorf("x has shape %v, want (B, C, H, W) or (B, C)", s)
 	}
-	n := channels{s[0], s[1], s[2:].TotalSize()}
-	if s.Dims() == 2 {
-		n.s = 1
+	if !(slope >= 0 && slope <= 1) {
+		return nil, nil, nil, errors.Errorf("slope is %g, want 0 to 1", slope)
+	}
+	k := kernel.BatchNorms{B: s[0], C: s[1], S: 1, Eps: eps, Slope: slope}
+	for _, n := range s[2:] {
+		k.S *= n
 	}
 	for i, p := range []*G.Node{weight, bias, runningMean, runningVar} {
-		if p.Dims() != 1 || p.Shape()[0] != n.c {
+		if p.Dims() != 1 || p.Shape()[0] != k.C {
 			what := []string{"weight", "bias", "running mean", "running variance"}[i]
-			return nil, nil, nil, errors.Errorf("%s has shape %v, want (%d)", what, p.Shape(), n.c)
+			return nil, nil, nil, errors.Errorf("%s has shape %v, want (%d)", what, p.Shape(), k.C)
 		}
 	}
-	if training && n.b*n.s < 2 {
-		return nil, nil, nil, errors.Errorf("x of shape %v has %d values a channel, training wants at least 2", s, n.b*n.s)
+	if training && k.B*k.S < 2 {
+		return nil, nil, nil, errors.Errorf("x of shape %v has %d values a channel, training wants at least 2", s, k.B*k.S)
 	}
-	c := tensor.Shape{n.c}
+	c := tensor.Shape{k.C}
 	y, err = apply(spec{
 		name:     "batch_norm",
-		outputs:  []tensor.Shape{s, {3, n.c}, c, c},
-		forward:  compute{batchNorm[float32](n, momentum, eps, training), batchNorm[float64](n, momentum, eps, training)},
-		backward: batchNormGradients(n, eps, training),
+		outputs:  []tensor.Shape{s, {3, k.C}, c, c},
+		forward:  compute{batchNorm[float32](k, momentum, training), batchNorm[float64](k, momentum, training)},
+		backward: batchNormGradients(k, training),
 	}, x, weight, bias, runningMean, runningVar)
 	if err != nil || !training {
 		return y, nil, nil, err
@@ -51,31 +60,26 @@ func BatchNorm(x, weight, bias, runningMean, runningVar *G.Node, momentum, eps f
 	return y, mean, variance, nil
 }
 
-// channels sees an array as (b, c, s).
-type channels struct{ b, c, s int }
-
 // batchNorm computes y, the statistics it used, and the new running ones.
-func batchNorm[T kernel.Float](n channels, momentum, eps float64, training bool) func(out, in [][]T) {
+func batchNorm[T kernel.Float](k kernel.BatchNorms, momentum float64, training bool) func(out, in [][]T) {
 	return func(out, in [][]T) {
 		x, oldMean, oldVar := in[0], in[3], in[4]
 		y, stats, newMean, newVar := out[0], out[1], out[2], out[3]
-		mean, variance := stats[:n.c], stats[2*n.c:]
-		if training {
-			kernel.Moments(stats, x, n.b, n.c, n.s)
-		} else {
+		mean, variance := stats[:k.C], stats[2*k.C:]
+		if !training {
 			copy(mean, oldMean)
-			clear(stats[n.c : 2*n.c])
+			clear(stats[k.C : 2*k.C])
 			copy(variance, oldVar)
 		}
-		unbiased := float64(n.b*n.s) / float64(n.b*n.s-1)
-		for c := range n.c {
+		kernel.BatchNorm(y, x, in[1], in[2], stats, k, training)
+		unbiased := float64(k.B*k.S) / float64(k.B*k.S-1)
+		for c := range k.C {
 			newMean[c], newVar[c] = oldMean[c], oldVar[c]
 			if training {
 				newMean[c] = mix(oldMean[c], float64(mean[c]), momentum)
 				newVar[c] = mix(oldVar[c], float64(variance[c])*unbiased, momentum)
 			}
 		}
-		kernel.BatchNorm(y, x, in[1], in[2], stats, eps, n.b, n.c, n.s)
 	}
 }
 
@@ -83,19 +87,19 @@ func mix[T kernel.Float](old T, batch, momentum float64) T {
 	return T((1-momentum)*float64(old) + momentum*batch)
 }
 
-func batchNormGradients(n channels, eps float64, training bool) gradients {
+func batchNormGradients(k kernel.BatchNorms, training bool) gradients {
 	return func(in G.Nodes, out, grad *G.Node, need []bool) (G.Nodes, error) {
 		ds := make(G.Nodes, len(in))
 		stats, err := tap(out, 1)
 		if err != nil {
 			return nil, err
 		}
-		c := tensor.Shape{n.c}
+		c := tensor.Shape{k.C}
 		if ds[0], err = apply(spec{
 			name:    "batch_norm.backward",
 			outputs: []tensor.Shape{in[0].Shape(), c, c},
-			forward: compute{batchNormBackward[float32](n, eps, training), batchNormBackward[float64](n, eps, training)},
-		}, in[0], in[1], stats, grad); err != nil {
+			forward: compute{batchNormBackward[float32](k, training), batchNormBackward[float64](k, training)},
+		}, in[0], in[1], stats, out, grad); err != nil {
 			return nil, err
 		}
 		for i := 1; i <= 2; i++ {
@@ -110,8 +114,8 @@ func batchNormGradients(n channels, eps float64, training bool) gradients {
 	}
 }
 
-func batchNormBackward[T kernel.Float](n channels, eps float64, training bool) func(out, in [][]T) {
+func batchNormBackward[T kernel.Float](k kernel.BatchNorms, training bool) func(out, in [][]T) {
 	return func(out, in [][]T) {
-		kernel.BatchNormBackward(out[0], out[1], out[2], in[0], in[1], in[2], in[3], !training, eps, n.b, n.c, n.s)
+		kernel.BatchNormBackward(out[0], out[1], out[2], in[0], in[1], in[2], in[3], in[4], k, !training)
 	}
 }
