@@ -164,21 +164,21 @@ def normalized():
 
 
 def optimizers():
-    def prepare(foreach, shapes):
-        ps = [torch.nn.Parameter(torch.randn(s)) for s in shapes]
+    def prepare(ps, foreach):
         for p in ps:
             p.grad = torch.randn_like(p)
         optimizer = torch.optim.AdamW(ps, 1e-4, weight_decay=0.05, foreach=foreach)
         return optimizer.step
 
-    def variants(*shapes):
-        return [lambda foreach=foreach: prepare(foreach, shapes) for foreach in (False, True)]
+    def variants(parameters):
+        return [lambda foreach=foreach: prepare(parameters(), foreach) for foreach in (False, True)]
 
     for n in IN_CACHE, LARGE:
-        yield Row(f"adamw/{n}", "train/optim", f"BenchmarkAdamW/params={n}", variants([n]),
-                  n / 1e9, "Gelements/s", training=True, small=n == IN_CACHE)
+        yield Row(f"adamw/{n}", "train/optim", f"BenchmarkAdamW/params={n}",
+                  variants(lambda n=n: [torch.nn.Parameter(torch.randn(n))]), n / 1e9, "Gelements/s",
+                  training=True, small=n == IN_CACHE)
     yield Row("adamw/vit-s16", "train/optim", "BenchmarkAdamW/params=s16",
-              variants(*(p.shape for p in models.ViT(224, 16, 384, 12, 6, 1000).parameters())),
+              variants(lambda: list(models.ViT(224, 16, 384, 12, 6, 1000).parameters())),
               unit="steps/s", seconds=1, training=True)
 
 
@@ -215,5 +215,8 @@ def clip():
 
 def generation():
     for n in 64, 320:
-        yield Row(f"decode/gpt2-small/{n}", "flamingo/gpt2", f"BenchmarkDecode/model=small/context={n}",
-                  lambda n=n: (lambda m: lambda: m.generate(n))(models.GPT2().eval()), n, "tokens/s", metric="tokens/s", seconds=1)
+        def prepare(n=n):
+            model = models.GPT2().eval()
+            return lambda: model.generate(n)
+        yield Row(f"decode/gpt2-small/{n}", "flamingo/gpt2", f"BenchmarkDecode/model=small/context={n}", prepare,
+                  n, "tokens/s", metric="tokens/s", seconds=1)
