@@ -67,7 +67,7 @@ func BenchmarkText(b *testing.B) {
 
 // forward runs a graph b.N times, and once before that.
 func forward(b *testing.B, in graph.Values, build func(g *graph.Builder) *graph.Node) {
-	prog, err := graph.Compile(func(g *graph.Builder) { g.Output("y", build(g)) }, nil)
+	prog, err := graph.Compile(func(g *graph.Builder) { g.Output("y", build(g)) }, &graph.Options{Fixed: true})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -29,8 +29,9 @@ func find(dir, name string) string {
 	return ""
 }
 
-// read returns the contents of a file, unpacked if its name ends in .gz.
-func read(path string) ([]byte, error) {
+// read returns the contents of a file, unpacked if its name ends in .gz; they
+// may be limit bytes long.
+func read(path string, limit int) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -44,19 +45,19 @@ func read(path string) ([]byte, error) {
 		}
 		r = z
 	}
-	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	text, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > maxFile {
-		return nil, errors.Errorf("more than %d MiB", maxFile>>20)
+	if len(text) > limit {
+		return nil, errors.Errorf("more than %d bytes", limit)
 	}
 	return text, nil
 }
 
 // parse reads the file at path and parses it; errors name it.
 func parse[T any](path string, parse func([]byte) (T, error)) (T, error) {
-	text, err := read(path)
+	text, err := read(path, maxFile)
 	if err == nil {
 		var t T
 		if t, err = parse(text); err == nil {
