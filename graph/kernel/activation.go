@@ -136,8 +136,9 @@ func activateBackward[T Float](dx, x, dy []T, a Activation) {
 		swishBackward(dx, x, dy, 1)
 	case Tanh:
 		for i, v := range x {
-			t := tanh(v)
-			dx[i] = dy[i] * (1 - t*t)
+			e := exp(-2 * max(v, -v))
+			r := 1 / (1 + e)
+			dx[i] = dy[i] * (4 * e * r * r)
 		}
 	case ReLU:
 		for i, v := range x {

@@ -99,7 +99,7 @@ func operations() []operation {
 				}
 				copy(o[0][copy(o[0], s):], make([]float64, len(o[0])))
 			}},
-		{name: "softmax backward", in: 2, out: 1, tol: 3e-6, scale: 1,
+		{name: "softmax backward", in: 2, out: 1, tol: 5e-7, scale: 1,
 			run: func(o, x [][]float32) { SoftmaxBackward(o[0], x[0], x[1], len(x[0]), 0.5) },
 			whole: func(o, x [][]float64) {
 				var s float64

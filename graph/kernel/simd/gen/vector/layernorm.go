@@ -105,9 +105,9 @@ func (v level) layerNormBackward() {
 		Label(whole)
 		return d
 	}
-	acc := v.zeros(4)
+	none, acc := v.zero(), v.zeros(4)
 	v.each(n, 2, func(p place) {
-		h, alone := normalized(p), label("alone")
+		h, alone := p.only(normalized(p), none), label("alone")
 		TESTQ(dweight, dweight)
 		JE(LabelRef(alone))
 		d, t := p.load(dy), p.load(dweight)
