@@ -13,10 +13,10 @@ type Cache struct {
 	Layers []CacheLayer
 }
 
-// CacheLayer is the cache of one layer: two tensors (B, H, M, K) that graphs
-// change in place.
+// CacheLayer is the cache of one layer, which graphs change in place.
 type CacheLayer struct {
-	Keys, Values *graph.Param
+	Keys   *graph.Param // (B, H, K, M)
+	Values *graph.Param // (B, H, M, K)
 }
 
 // CacheConfig sizes a cache.
@@ -32,10 +32,10 @@ func NewCache(c CacheConfig) *Cache {
 	var k Cache
 	for i := range c.Layers {
 		at := s.Sub(i)
-		shape := []int{c.Batch, c.Heads, c.Tokens, c.Width / max(1, c.Heads)}
+		K := c.Width / max(1, c.Heads)
 		k.Layers = append(k.Layers, CacheLayer{
-			Keys:   at.Param("keys", graph.Zeros, shape...),
-			Values: at.Param("values", graph.Zeros, shape...),
+			Keys:   at.Param("keys", graph.Zeros, c.Batch, c.Heads, K, c.Tokens),
+			Values: at.Param("values", graph.Zeros, c.Batch, c.Heads, c.Tokens, K),
 		})
 	}
 	return &k

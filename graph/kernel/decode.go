@@ -6,10 +6,14 @@ import (
 	"tessera/graph/kernel/simd"
 )
 
-// CachedHeads describes attention to a cache that holds the keys and values of
-// past tokens, (B, H, M, K) and (B, H, M, V), with room for M. N new ones are
-// added by every pass. Queries, new keys and new values are laid out as for
-// Heads.
+// CachedHeads describes attention to a cache that holds the keys of past tokens
+// as columns, (B, H, K, M), and their values as rows, (B, H, M, V), with room
+// for M. N new ones are added by every pass. Queries, new keys and new values
+// are laid out as for Heads.
+//
+// Keys are columns so that a single query multiplies them as many queries
+// would: in float32 on simd, a pass gives the bytes of Attention to all tokens
+// at once, under the mask that says who sees whom.
 type CachedHeads struct {
 	Heads
 	Prefix int // the first tokens, which all queries see
@@ -33,7 +37,7 @@ type CachedPass[T Float] struct {
 	Y            []T // (B, N, H·V), written
 	Scores       []T // scratch (B, H, QueryRows, M)
 	Q, K, V      []T // of the new tokens
-	Keys, Values []T // the cache, of which rows Past, …, Past+N−1 are written
+	Keys, Values []T // the cache, where tokens Past, …, Past+N−1 are written
 	Past         T   // tokens in the cache
 	Mask         []T // (B, M), added to the scores of cached tokens; may be nil
 }
@@ -73,7 +77,9 @@ func (a *CachedAttention[T]) head(i int) {
 	wideK, wideV := c.H*c.K, c.H*c.V
 	keys, values := p.Keys[i*c.M*c.K:(i+1)*c.M*c.K], p.Values[i*c.M*c.V:(i+1)*c.M*c.V]
 	for n := range c.N {
-		copy(keys[(a.past+n)*c.K:][:c.K], p.K[(b*c.N+n)*wideK+h*c.K:])
+		for j, v := range p.K[(b*c.N+n)*wideK+h*c.K:][:c.K] {
+			keys[j*c.M+a.past+n] = v
+		}
 		copy(values[(a.past+n)*c.V:][:c.V], p.V[(b*c.N+n)*wideV+h*c.V:])
 	}
 	var mask []T
@@ -88,13 +94,13 @@ func (a *CachedAttention[T]) head(i int) {
 		if m == 1 {
 			seen := a.seen(n)
 			w := scores[:seen]
-			rowTimesTransposed(w, q[:c.K], keys[:seen*c.K], T(c.Scale))
+			rowTimes(w, q[:c.K], T(c.Scale), keys, c.M)
 			softmax(w, w, upTo(mask, seen))
-			rowTimes(y[:c.V], w, values[:seen*c.V])
+			rowTimes(y[:c.V], w, 1, values, c.V)
 			continue
 		}
 		wide := a.seen(n + m - 1)
-		matMul(false, true, m, wide, c.K, T(c.Scale), q, wideK, keys, c.K, 0, scores, wide)
+		matMul(false, false, m, wide, c.K, T(c.Scale), q, wideK, keys, c.M, 0, scores, wide)
 		for r := range m {
 			w, seen := scores[r*wide:(r+1)*wide], a.seen(n+r)
 			softmax(w[:seen], w[:seen], upTo(mask, seen))
@@ -117,36 +123,21 @@ func upTo[T Float](mask []T, n int) []T {
 	return mask[:n]
 }
 
-// rowTimesTransposed sets y = α x Aᵀ for a row x and A (len(y), len(x)) on one
-// goroutine, allocating nothing.
-func rowTimesTransposed[T Float](y, x, a []T, alpha T) {
-	if single[T]() && simd.Active() != simd.None {
-		simd.Dots(singles(y), singles(x), singles(a), len(x))
-		for i := range y {
-			y[i] *= alpha
+// rowTimes sets y = α x A for a row x and A (len(x), len(y)), whose rows are lda
+// apart, on one goroutine and allocating nothing.
+func rowTimes[T Float](y, x []T, alpha T, a []T, lda int) {
+	if len(x) == 0 || !fast[T]() {
+		clear(y)
+		for i, s := range x {
+			s *= alpha
+			for j, v := range a[i*lda : i*lda+len(y)] {
+				y[j] += s * v
+			}
 		}
 		return
 	}
-	for i := range y {
-		var sum T
-		for j, v := range a[i*len(x) : (i+1)*len(x)] {
-			sum += v * x[j]
-		}
-		y[i] = alpha * sum
-	}
-}
-
-// rowTimes sets y = x A for a row x and A (len(x), len(y)) on one goroutine,
-// allocating nothing.
-func rowTimes[T Float](y, x, a []T) {
-	if single[T]() && simd.Active() != simd.None {
-		simd.MulRaw(1, len(y), len(x), 1, singles(x), len(x), 1, singles(a), len(y), false, singles(y), len(y))
-		return
-	}
-	clear(y)
-	for i, s := range x {
-		for j, v := range a[i*len(y) : (i+1)*len(y)] {
-			y[j] += s * v
-		}
+	for l := 0; l < len(x); l += depth {
+		k := min(depth, len(x)-l)
+		simd.MulRaw(1, len(y), k, float32(alpha), singles(x[l:]), k, 1, singles(a[l*lda:]), lda, l > 0, singles(y), len(y))
 	}
 }

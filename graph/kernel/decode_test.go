@@ -129,3 +129,21 @@ func TestCachedAttentionAllocatesNothing(t *testing.T) {
 		t.Errorf("%g allocations a pass", n)
 	}
 }
+
+// BenchmarkCachedAttention is a step of one token after past ones.
+func BenchmarkCachedAttention(b *testing.B) {
+	for _, past := range []int{63, 319, 1023} {
+		b.Run(fmt.Sprintf("heads=12/width=64/past=%d", past), func(b *testing.B) {
+			c := CachedHeads{Heads: Heads{B: 1, H: 12, N: 1, M: 1024, K: 64, V: 64, Scale: 0.125}}
+			a := NewCachedAttention[float32](c)
+			p := CachedPass[float32]{
+				Y: make([]float32, 768), Scores: make([]float32, 12*c.M), Q: make([]float32, 768), K: make([]float32, 768), V: make([]float32, 768),
+				Keys: make([]float32, 768*c.M), Values: make([]float32, 768*c.M), Past: float32(past),
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				a.Pass(p)
+			}
+		})
+	}
+}

@@ -21,12 +21,12 @@ type CacheConfig struct {
 // cache and to themselves, and join it. It takes queries (B, N, H·K), keys
 // (B, N, H·K) and values (B, N, H·V) of the new tokens, and gives (B, N, H·V).
 //
-// The cache is two tensors of room for M tokens, keys (B, H, M, K) and values
+// The cache is two tensors with room for M tokens, keys (B, H, K, M) and values
 // (B, H, M, V), which a run changes in place: a graph has one operation on
-// each. past (1) is the number of tokens there; a run writes rows past, …,
+// each. past (1) is the number of tokens there; a run writes tokens past, …,
 // past+N−1 and fails unless 0 ≤ past ≤ M−N. Query i attends to the first
-// max(past+i+1, Prefix) rows, and a run costs as much as it attends to,
-// whatever M is. A prefix must be written in one run.
+// past+i+1 tokens, or to Prefix if that is more, and a run costs as much as it
+// attends to, whatever M is. A prefix must be written in one run.
 //
 // mask, which may be nil, has shape (B, M) and is added to the scores: −Inf
 // excludes a cached token, such as padding. A query with nothing left gives 0.
@@ -43,10 +43,10 @@ func CachedAttention(q, k, v, keys, values, past, mask *G.Node, c CacheConfig) (
 		return nil, errors.New("no new tokens")
 	}
 	s := keys.Shape()
-	if s.Dims() != 4 || s[0] != h.B || s[1] != h.H || s[3] != h.K {
-		return nil, errors.Errorf("cache of keys has shape %v, want (%d, %d, M, %d)", s, h.B, h.H, h.K)
+	if s.Dims() != 4 || s[0] != h.B || s[1] != h.H || s[2] != h.K {
+		return nil, errors.Errorf("cache of keys has shape %v, want (%d, %d, %d, M)", s, h.B, h.H, h.K)
 	}
-	h.M = s[2]
+	h.M = s[3]
 	if want := (tensor.Shape{h.B, h.H, h.M, h.V}); !values.Shape().Eq(want) {
 		return nil, errors.Errorf("cache of values has shape %v, want %v", values.Shape(), want)
 	}
