@@ -3,11 +3,14 @@ package op
 import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
+
+	"tessera/graph/kernel"
 )
 
 // Usage tells how many bytes of results a graph needs.
 type Usage struct {
-	Results int64 // bytes of all results, if none shared a buffer
+	Results int64 // bytes of all results, if none shared memory
+	Live    int64 // most bytes in use at one time
 	Buffers int64 // bytes allocated
 }
 
@@ -15,46 +18,63 @@ type Usage struct {
 // execution. Results whose last reader has run give their memory to later
 // ones; those of the nodes in keep stay until the next run.
 func Allocate(order G.Nodes, to func(*G.Node) G.Nodes, keep G.Nodes) Usage {
-	var u Usage
 	last := lastUse(order, to, keep)
-	free := map[slab][]buffer{}     // by type and size
-	expire := map[int][]*occupied{} // by time of last use
+	plans := map[tensor.Dtype]*plan{}
 	for t, n := range order {
+		o, ok := n.Op().(*Operation)
+		if !ok || o.master != nil {
+			continue
+		}
+		if plans[o.dtype] == nil {
+			plans[o.dtype] = &plan{}
+		}
+		for i, sh := range o.outputs {
+			if o.wanted(i) {
+				plans[o.dtype].add(output{o, i}, sh.TotalSize(), t, max(t, last[output{o, i}]))
+			}
+		}
+	}
+	var u Usage
+	var f32 []float32
+	var f64 []float64
+	for dt, p := range plans {
+		p.place()
+		size := int64(dt.Size())
+		u.Results += size * int64(p.results)
+		u.Live += size * int64(p.live(len(order)))
+		u.Buffers += size * int64(p.total)
+		if dt == tensor.Float32 {
+			f32 = make([]float32, p.total)
+		} else {
+			f64 = make([]float64, p.total)
+		}
+	}
+	for _, n := range order {
 		o, ok := n.Op().(*Operation)
 		switch {
 		case !ok:
 		case o.master != nil:
 			o.out = []*tensor.Dense{o.master.out[o.tapped]}
+		case o.dtype == tensor.Float32:
+			o.bind(views(o, plans[o.dtype], f32), nil)
 		default:
-			f32 := make([][]float32, len(o.outputs))
-			f64 := make([][]float64, len(o.outputs))
-			for i, sh := range o.outputs {
-				if !o.wanted(i) {
-					continue
-				}
-				key := slab{o.dtype, sh.TotalSize()}
-				u.Results += key.bytes()
-				var b buffer
-				if l := free[key]; len(l) > 0 {
-					b, free[key] = l[len(l)-1], l[:len(l)-1]
-				} else {
-					b = key.make()
-					u.Buffers += key.bytes()
-				}
-				f32[i], f64[i] = b.f32, b.f64
-				end := last[output{o, i}]
-				if end < t {
-					end = t
-				}
-				expire[end] = append(expire[end], &occupied{key, b})
-			}
-			o.bind(f32, f64)
-		}
-		for _, b := range expire[t] {
-			free[b.slab] = append(free[b.slab], b.buffer)
+			o.bind(nil, views(o, plans[o.dtype], f64))
 		}
 	}
 	return u
+}
+
+// views are an operation's parts of the memory for all; nil for outputs that
+// nobody wants.
+func views[T kernel.Float](o *Operation, p *plan, all []T) [][]T {
+	out := make([][]T, len(o.outputs))
+	for i := range out {
+		if o.wanted(i) {
+			s := p.of[output{o, i}]
+			out[i] = all[s.offset : s.offset+s.size : s.offset+s.size]
+		}
+	}
+	return out
 }
 
 // output names one result of an operation.
@@ -94,28 +114,4 @@ func lastUse(order G.Nodes, to func(*G.Node) G.Nodes, keep G.Nodes) map[output]i
 		last[key] = max(last[key], end)
 	}
 	return last
-}
-
-type slab struct {
-	dtype tensor.Dtype
-	size  int
-}
-
-func (s slab) bytes() int64 { return int64(s.size) * int64(s.dtype.Size()) }
-
-func (s slab) make() buffer {
-	if s.dtype == tensor.Float32 {
-		return buffer{f32: make([]float32, s.size)}
-	}
-	return buffer{f64: make([]float64, s.size)}
-}
-
-type buffer struct {
-	f32 []float32
-	f64 []float64
-}
-
-type occupied struct {
-	slab
-	buffer
 }
