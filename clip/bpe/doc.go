@@ -2,7 +2,7 @@
 //
 // Text is cleaned, split into words, and every word's UTF-8 bytes become
 // symbols that are merged in pairs, the pair of the lowest rank first
-// (arXiv:1508.07909; arXiv:1909.02177 for bytes). CLIP lowers case, drops white
+// (arXiv:1508.07909; arXiv:1909.03341 for bytes). CLIP lowers case, drops white
 // space and marks the end of a word with </w>; GPT-2 keeps everything, a
 // word's leading space included.
 //

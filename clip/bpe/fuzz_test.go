@@ -37,6 +37,7 @@ func FuzzParseVocab(f *testing.F) {
 func FuzzParseMerges(f *testing.F) {
 	f.Add([]byte("#version: 0.2\na b\nab c</w>\r\n"))
 	f.Add([]byte("a b c"))
+	f.Add([]byte("a b\r\r\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		table, err := parseMerges(text)
 		if err != nil {

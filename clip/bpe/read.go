@@ -97,7 +97,7 @@ func parseMerges(text []byte) ([][2]string, error) {
 	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 	table := make([][2]string, 0, len(lines))
 	for i, line := range lines {
-		line = strings.TrimSuffix(line, "\r")
+		line = strings.TrimRight(line, "\r")
 		if i == 0 && strings.HasPrefix(line, "#version") || line == "" && i == len(lines)-1 {
 			continue
 		}
