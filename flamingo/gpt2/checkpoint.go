@@ -30,67 +30,71 @@ var names = strings.NewReplacer(
 	"mlp.fc2", "mlp.c_proj",
 )
 
-// thirds are the parts of c_attn in their order.
-var thirds = []string{"query", "key", "value"}
-
-// stored tells under which published name a parameter is stored and as which
-// part of it: 0, 1 or 2 of c_attn's columns, or −1 for all.
-func stored(name string) (published string, third int) {
-	for i, t := range thirds {
-		if at := strings.LastIndex(name, ".c_attn."+t+"."); at >= 0 {
-			return strings.Replace(name, "."+t+".", ".", 1), i
-		}
-	}
-	return name, -1
+// part tells where a parameter is stored.
+type part struct {
+	name       string // published
+	third      int    // of c_attn's columns: queries, keys or values
+	of         int    // thirds: 3, or 1 for a tensor of its own
+	transposed bool   // a weight of a Conv1D, (in, out) where linear layers have (out, in)
 }
 
-// conv1D tells whether a stored weight is that of a Conv1D, with shape
-// (in, out) where linear layers have (out, in).
-func conv1D(name string) bool {
-	return slices.ContainsFunc([]string{".c_attn.weight", ".c_proj.weight", ".c_fc.weight"}, func(end string) bool {
-		return strings.HasSuffix(name, end)
-	})
+func partOf(name string) part {
+	p := part{name: name, of: 1}
+	for i, t := range []string{".query.", ".key.", ".value."} {
+		if at := strings.LastIndex(name, ".c_attn"+t); at >= 0 {
+			p = part{name: name[:at] + ".c_attn." + name[at+len(".c_attn"+t):], third: i, of: 3}
+		}
+	}
+	for _, layer := range []string{".c_attn", ".c_proj", ".c_fc"} {
+		p.transposed = p.transposed || strings.HasSuffix(p.name, layer+".weight")
+	}
+	return p
+}
+
+// shape is that of the stored tensor, for a parameter of the given one.
+func (p part) shape(shape []int) []int {
+	s := slices.Clone(shape)
+	s[0] *= p.of
+	if p.transposed {
+		slices.Reverse(s)
+	}
+	return s
+}
+
+// each calls f with the place of every element in the parameter and in the
+// stored tensor.
+func (p part) each(shape []int, f func(i, at int)) {
+	rows, cols := shape[0], 1
+	if len(shape) == 2 {
+		cols = shape[1]
+	}
+	first, down, right := p.third*rows*cols, cols, 1
+	if p.transposed {
+		first, down, right = p.third*rows, 1, p.of*rows
+	}
+	for r := range rows {
+		for c := range cols {
+			f(r*cols+c, first+r*down+c*right)
+		}
+	}
 }
 
 // Conv1D gives the tensors of a published checkpoint, in which linear layers
 // are Conv1D and c_attn stacks queries, keys and values, the layout of a
 // Model. Names may have any prefix.
-func Conv1D(src graph.Source) graph.Source { return unstacked{src} }
+func Conv1D(src graph.Source) graph.Source { return conv1D{src} }
 
-type unstacked struct{ graph.Source }
+type conv1D struct{ graph.Source }
 
-func (u unstacked) Tensor(name string, shape []int, init graph.Init) (*tensor.Dense, error) {
-	as, third := stored(name)
-	want := slices.Clone(shape)
-	if third >= 0 {
-		want[0] *= len(thirds)
-	}
-	transposed := conv1D(as) && len(shape) == 2
-	if transposed {
-		slices.Reverse(want)
-	}
-	t, err := u.Source.Tensor(as, want, init)
-	if err != nil || third < 0 && !transposed {
+func (c conv1D) Tensor(name string, shape []int, init graph.Init) (*tensor.Dense, error) {
+	p := partOf(name)
+	t, err := c.Source.Tensor(p.name, p.shape(shape), init)
+	if err != nil || p.of == 1 && !p.transposed {
 		return t, err
 	}
-	src := t.Float32s()
-	dst := make([]float32, tensor.Shape(shape).TotalSize())
-	if !transposed {
-		copy(dst, src[third*len(dst):])
-	} else {
-		transpose(dst, src[max(0, third)*shape[0]:], shape[0], shape[1], 1, want[1])
-	}
+	src, dst := t.Float32s(), make([]float32, tensor.Shape(shape).TotalSize())
+	p.each(shape, func(i, at int) { dst[i] = src[at] })
 	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(dst)), nil
-}
-
-// transpose writes dst (rows, cols) with the rows of dst spread over src,
-// element (i, j) of dst being src[i·di+j·dj].
-func transpose(dst, src []float32, rows, cols, di, dj int) {
-	for i := range rows {
-		for j := range cols {
-			dst[i*cols+j] = src[i*di+j*dj]
-		}
-	}
 }
 
 // LoadOptions say how a checkpoint is read.
@@ -146,28 +150,52 @@ func open(dir string, f *safetensors.File, c Config) (map[string]graph.Lazy, err
 	if err := tied(dir, entries); err != nil {
 		return nil, err
 	}
-	// The sizes of a configuration, before memory is taken for them.
+	// Before memory is taken for the sizes of the configuration.
 	if c.Layers > len(entries) {
 		return nil, errors.Errorf("%s: only %d tensors, want a model of %d layers", dir, len(entries), c.Layers)
 	}
-	for _, want := range []struct {
-		name  string
-		shape []int
-	}{
-		{"wte.weight", []int{c.VocabSize, c.Width}},
-		{"wpe.weight", []int{c.Context, c.Width}},
-		{"h.0.attn.c_attn.weight", []int{c.Width, 3 * c.Width}},
-		{"h.0.mlp.c_fc.weight", []int{c.Width, c.Hidden()}},
-	} {
+	var faults []string
+	for _, want := range layout(c) {
 		e, ok := entries[want.name]
-		if !ok {
-			return nil, errors.Errorf("%s: no tensor %q, want one of shape %v", dir, want.name, tensor.Shape(want.shape))
-		}
-		if !slices.Equal(e.Shape, want.shape) {
-			return nil, errors.Errorf("%s: tensor %q has shape %v, want %v by config.json", dir, want.name, tensor.Shape(e.Shape), tensor.Shape(want.shape))
+		switch {
+		case !ok:
+			faults = append(faults, fmt.Sprintf("%s: no tensor %q, want one of shape %v", dir, want.name, tensor.Shape(want.shape)))
+		case !slices.Equal(e.Shape, want.shape):
+			faults = append(faults, fmt.Sprintf("%s: tensor %q has shape %v, want %v", dir, want.name, tensor.Shape(e.Shape), tensor.Shape(want.shape)))
 		}
 	}
+	if len(faults) > 0 {
+		return nil, errors.New(strings.Join(faults, "\n"))
+	}
 	return entries, nil
+}
+
+// place is a tensor of a published checkpoint.
+type place struct {
+	name  string
+	shape []int
+}
+
+// layout lists the tensors of a published checkpoint.
+func layout(c Config) []place {
+	D, n := c.Width, c.Hidden()
+	ps := []place{
+		{"wte.weight", []int{c.VocabSize, D}}, {"wpe.weight", []int{c.Context, D}},
+		{"ln_f.weight", []int{D}}, {"ln_f.bias", []int{D}},
+	}
+	for i := range c.Layers {
+		for _, p := range []place{
+			{"ln_1.weight", []int{D}}, {"ln_1.bias", []int{D}},
+			{"attn.c_attn.weight", []int{D, 3 * D}}, {"attn.c_attn.bias", []int{3 * D}},
+			{"attn.c_proj.weight", []int{D, D}}, {"attn.c_proj.bias", []int{D}},
+			{"ln_2.weight", []int{D}}, {"ln_2.bias", []int{D}},
+			{"mlp.c_fc.weight", []int{D, n}}, {"mlp.c_fc.bias", []int{n}},
+			{"mlp.c_proj.weight", []int{n, D}}, {"mlp.c_proj.bias", []int{D}},
+		} {
+			ps = append(ps, place{fmt.Sprintf("h.%d.%s", i, p.name), p.shape})
+		}
+	}
+	return ps
 }
 
 // tied removes a stored head, which must equal the token embedding.
@@ -179,8 +207,8 @@ func tied(dir string, entries map[string]graph.Lazy) error {
 	}
 	delete(entries, name)
 	table, ok := entries["wte.weight"]
-	if !ok {
-		return nil // reported later
+	if !ok || !slices.Equal(head.Shape, table.Shape) {
+		return errors.Errorf("%s: tensor %q without \"wte.weight\" of its shape, want a tied head", dir, name)
 	}
 	x, err := head.Read()
 	if err != nil {
@@ -214,37 +242,17 @@ func (m *Model) Save(dir string) error {
 // stacked gives parameters the layout that Conv1D reads.
 func stacked(ps *graph.Params) []safetensors.Tensor {
 	var tensors []safetensors.Tensor
-	at := map[string]int{} // place of a published name
-	for p := range ps.All() {
-		name, third := stored(p.Name)
-		shape := slices.Clone([]int(p.Shape()))
-		transposed := conv1D(name)
-		parts := 1
-		if third >= 0 {
-			parts = len(thirds)
-		}
-		full := slices.Clone(shape)
-		full[0] *= parts
-		if transposed {
-			slices.Reverse(full)
-		}
-		i, ok := at[name]
+	at := map[string]int{}
+	for q := range ps.All() {
+		p := partOf(q.Name)
+		i, ok := at[p.name]
 		if !ok {
-			i = len(tensors)
-			at[name] = i
-			tensors = append(tensors, safetensors.Tensor{Name: name, Shape: full, Data: make([]float32, tensor.Shape(full).TotalSize())})
+			i, at[p.name] = len(tensors), len(tensors)
+			full := p.shape(q.Shape())
+			tensors = append(tensors, safetensors.Tensor{Name: p.name, Shape: full, Data: make([]float32, tensor.Shape(full).TotalSize())})
 		}
-		dst, src := tensors[i].Data.([]float32), p.Float32s()
-		third = max(0, third)
-		if !transposed {
-			copy(dst[third*len(src):], src)
-			continue
-		}
-		for o := range shape[0] {
-			for j := range shape[1] {
-				dst[j*full[1]+third*shape[0]+o] = src[o*shape[1]+j]
-			}
-		}
+		dst, src := tensors[i].Data.([]float32), q.Float32s()
+		p.each(q.Shape(), func(i, at int) { dst[at] = src[i] })
 	}
 	return tensors
 }

@@ -182,6 +182,14 @@ func TestLoadErrors(t *testing.T) {
 		{"missing tensors", "", without("h.1.mlp.c_proj.weight", "h.0.attn.c_attn.bias"),
 			[]string{`no tensor "h.1.mlp.c_proj.weight", want one of shape (128, 32)`, `no tensor "h.0.attn.c_attn.bias", want one of shape (96)`}},
 		{"no embedding", "", without("wte.weight"), []string{`no tensor "wte.weight", want one of shape (50, 32)`}},
+		{"no embedding but a head", "", func(ts []safetensors.Tensor) []safetensors.Tensor {
+			for i := range ts {
+				if ts[i].Name == "wte.weight" {
+					ts[i].Name = "lm_head.weight"
+				}
+			}
+			return ts
+		}, []string{`"lm_head.weight" without "wte.weight" of its shape`}},
 		{"linear layout", "", func(ts []safetensors.Tensor) []safetensors.Tensor {
 			for i := range ts {
 				if ts[i].Name == "h.1.mlp.c_fc.weight" {
@@ -197,7 +205,7 @@ func TestLoadErrors(t *testing.T) {
 			return append(ts, safetensors.Tensor{Name: "transformer.ln_f.bias", Shape: []int{32}, Data: make([]float32, 32)})
 		}, []string{`"ln_f.bias" is stored with and without the prefix`}},
 		{"sizes that would take all memory", `{"model_type": "gpt2", "n_embd": 262144, "vocab_size": 1048576, "n_head": 1}`, nil,
-			[]string{`"wte.weight" has shape (50, 32), want (1048576, 262144) by config.json`}},
+			[]string{`"wte.weight" has shape (50, 32), want (1048576, 262144)`}},
 		{"more layers than tensors", `{"model_type": "gpt2", "n_embd": 32, "vocab_size": 50, "n_positions": 14, "n_head": 4, "n_layer": 1000000}`, nil,
 			[]string{"only 28 tensors, want a model of 1000000 layers"}},
 		{"another model", `{"model_type": "vit"}`, nil, []string{"config.json", `model_type is "vit", want "gpt2"`}},

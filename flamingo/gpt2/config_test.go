@@ -1,6 +1,7 @@
 package gpt2
 
 import (
+	"math"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -75,6 +76,31 @@ func TestSizes(t *testing.T) {
 	D, n := m.Width, m.Hidden()
 	if got, want := m.Params().Size(), (m.VocabSize+m.Config.Context)*D+m.Layers*(8*D+4*D*D+2*D*n+n+D)+2*D; got != want {
 		t.Errorf("tiny: %d parameters, want %d", got, want)
+	}
+}
+
+func TestInitialization(t *testing.T) {
+	c := Small()
+	c.VocabSize, c.Context, c.Width, c.Layers, c.Heads = 100, 50, 64, 8, 4
+	m, err := New(c, graph.Seed(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p := range m.Params().All() {
+		if p.Shape().Dims() != 2 {
+			continue
+		}
+		want := 0.02
+		if strings.HasSuffix(p.Name, "c_proj.weight") {
+			want = 0.02 / 4 // √(2·8)
+		}
+		sum := 0.0
+		for _, v := range p.Float32s() {
+			sum += float64(v) * float64(v)
+		}
+		if std := math.Sqrt(sum / float64(p.Shape().TotalSize())); math.Abs(std-want) > 0.1*want {
+			t.Errorf("%s has deviation %g, want %g", p.Name, std, want)
+		}
 	}
 }
 

@@ -2,6 +2,10 @@ package gpt2
 
 import (
 	"fmt"
+	"math"
+	"strings"
+
+	"gorgonia.org/tensor"
 
 	"tessera/graph"
 	"tessera/graph/op"
@@ -23,12 +27,26 @@ type Model struct {
 // New makes a model with values from src: graph.Seed for a fresh one, or a
 // checkpoint's tensors in this module's layout (see Conv1D).
 func New(c Config, src graph.Source) (*Model, error) {
-	s := graph.NewScope(src)
+	s := graph.NewScope(residualInit{src, graph.Normal(c.InitializerRange / math.Sqrt(2*float64(c.Layers)))})
 	m, err := Declare(s, c)
 	if err != nil {
 		return nil, err
 	}
 	return m, s.Err()
+}
+
+// residualInit draws the projections that add to the residual stream from a
+// narrower distribution, so that its variance does not grow with depth.
+type residualInit struct {
+	graph.Source
+	init graph.Init
+}
+
+func (r residualInit) Tensor(name string, shape []int, init graph.Init) (*tensor.Dense, error) {
+	if strings.HasSuffix(name, ".c_proj.weight") {
+		init = r.init
+	}
+	return r.Source.Tensor(name, shape, init)
 }
 
 // Declare declares the model's parameters in a scope, as part of a larger
