@@ -165,25 +165,3 @@ func TestParseActivation(t *testing.T) {
 		t.Errorf("Activation(99) is %q", s)
 	}
 }
-
-func BenchmarkActivate(b *testing.B) {
-	x := make([]float32, 1<<16)
-	for i := range x {
-		x[i] = float32(i%801)/100 - 4
-	}
-	y := make([]float32, len(x))
-	for a := GELU; a.Valid(); a++ {
-		b.Run("forward="+a.String(), func(b *testing.B) {
-			for range b.N {
-				activate(y, x, a)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(x)), "ns/elem")
-		})
-	}
-	b.Run("backward=gelu", func(b *testing.B) {
-		for range b.N {
-			activateBackward(y, x, x, GELU)
-		}
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(x)), "ns/elem")
-	})
-}

@@ -23,9 +23,12 @@ func layerNormBackward32(dx, dweight, dbias, x, weight, mean, rstd, dy []float32
 	}
 	size := max(partRows, (rows+normParts-1)/normParts)
 	parts := (rows + size - 1) / size
-	sums := make([]float64, parts*2*n) // of dweight, then of dbias
+	sums, memory := zeros64(parts * 2 * n) // of dweight, then of dbias
+	defer free32(memory)
 	Parallel(parts, func(p int) {
-		sum, block := sums[p*2*n:(p+1)*2*n], make([]float32, 2*n)
+		sum, own := sums[p*2*n:(p+1)*2*n], scratch32(2*n)
+		defer free32(own)
+		block := *own
 		end := min(rows, (p+1)*size)
 		for lo := p * size; lo < end; lo += normRows {
 			clear(block)
@@ -43,15 +46,4 @@ func layerNormRows(dx, dweight, dbias, x, weight, mean, rstd, dy []float32, lo, 
 		dx = dx[lo*n : hi*n]
 	}
 	simd.LayerNormBackward(dx, dweight, dbias, x[lo*n:hi*n], weight, mean[lo:hi], rstd[lo:hi], dy[lo*n:hi*n], n)
-}
-
-// addParts sets dst to the sum of parts that start stride apart, times scale.
-func addParts(dst []float32, parts []float64, stride int, scale float64) {
-	for j := range dst {
-		var sum float64
-		for i := j; i < len(parts); i += stride {
-			sum += parts[i]
-		}
-		dst[j] = float32(sum * scale)
-	}
 }

@@ -1,6 +1,10 @@
 package kernel
 
-import "tessera/graph/kernel/simd"
+import (
+	"unsafe"
+
+	"tessera/graph/kernel/simd"
+)
 
 const (
 	// stripe is how many columns are summed side by side.
@@ -20,7 +24,9 @@ func sumColumns32(dst, src []float32, scale float64, kept axes, rows, stride, n 
 	size := (rows + parts - 1) / parts
 	var partial []float64
 	if parts > 1 {
-		partial = make([]float64, parts*len(dst))
+		sums, memory := zeros64(parts * len(dst))
+		defer free32(memory)
+		partial = sums
 	}
 	Chunks(cells*parts, (size*min(n, stripe)+3)/4, func(lo, hi int) {
 		for i := lo; i < hi; i++ {
@@ -43,5 +49,31 @@ func sumColumns32(dst, src []float32, scale float64, kept axes, rows, stride, n 
 	})
 	if parts > 1 {
 		addParts(dst, partial, len(dst), scale)
+	}
+}
+
+// zeros64 is n zeros in the scratch that is to be freed.
+func zeros64(n int) ([]float64, *[]float32) {
+	p := scratch32(2 * n)
+	z := unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(*p))), n)
+	clear(z)
+	return z, p
+}
+
+// addParts sets dst to the sum of parts that start stride apart, times scale.
+// It spoils the first.
+func addParts(dst []float32, parts []float64, stride int, scale float64) {
+	if len(parts) < len(dst) { // there is none
+		clear(dst)
+		return
+	}
+	sum := parts[:len(dst)]
+	for i := stride; i < len(parts); i += stride {
+		for j, v := range parts[i:][:len(dst)] {
+			sum[j] += v
+		}
+	}
+	for j, v := range sum {
+		dst[j] = float32(v * scale)
 	}
 }
