@@ -109,6 +109,10 @@ func addRow[T Float](dst, a []T, sa int, b []T, sb int) {
 		}
 		return
 	}
+	if sb == 0 && sa == 1 && fast[T]() {
+		simd.AddScalar(singles(dst), singles(a), float32(b[0]))
+		return
+	}
 	for i := range dst {
 		dst[i] = a[i*sa] + b[i*sb]
 	}
@@ -126,6 +130,10 @@ func subRow[T Float](dst, a []T, sa int, b []T, sb int) {
 		}
 		return
 	}
+	if sb == 0 && sa == 1 && fast[T]() {
+		simd.AddScalar(singles(dst), singles(a), float32(-b[0]))
+		return
+	}
 	for i := range dst {
 		dst[i] = a[i*sa] - b[i*sb]
 	}
@@ -141,6 +149,10 @@ func mulRow[T Float](dst, a []T, sa int, b []T, sb int) {
 		for i := range dst {
 			dst[i] = a[i] * b[i]
 		}
+		return
+	}
+	if sb == 0 && sa == 1 && fast[T]() {
+		simd.Scale(singles(dst), singles(a), float32(b[0]))
 		return
 	}
 	for i := range dst {

@@ -74,17 +74,20 @@ func BenchmarkElementwise(b *testing.B) {
 		square := []int{rows, 256}
 		row := NewBroadcast(square, square, square[1:])
 		sum := NewBroadcast(square, square[1:], square)
-		for name, f := range map[string]func(){
-			"exp":        func() { Exp(dst, x) },
-			"add":        func() { Add(dst, x, y, full) },
-			"add_row":    func() { Add(dst, x, y[:256], row) },
-			"scale":      func() { Scale(dst, x, 3) },
-			"inner":      func() { dst[0] = float32(Inner(x, y)) },
-			"sum_rows":   func() { Reduce(dst[:256], x, 1, sum) },
-			"dropout":    func() { Dropout(dst, x, 0.1, 5) },
-			"sum_of_two": func() { Sum(dst, x, y) },
+		for _, k := range []struct {
+			name string
+			f    func()
+		}{
+			{"exp", func() { Exp(dst, x) }},
+			{"add", func() { Add(dst, x, y, full) }},
+			{"add_row", func() { Add(dst, x, y[:256], row) }},
+			{"scale", func() { Scale(dst, x, 3) }},
+			{"inner", func() { dst[0] = float32(Inner(x, y)) }},
+			{"sum_rows", func() { Reduce(dst[:256], x, 1, sum) }},
+			{"dropout", func() { Dropout(dst, x, 0.1, 5) }},
+			{"sum_of_two", func() { Sum(dst, x, y) }},
 		} {
-			b.Run(fmt.Sprintf("op=%s/n=%d", name, n), func(b *testing.B) { perElement(b, n, f) })
+			b.Run(fmt.Sprintf("op=%s/n=%d", k.name, n), func(b *testing.B) { perElement(b, n, k.f) })
 		}
 	}
 }
