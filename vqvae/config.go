@@ -213,7 +213,7 @@ func ReadConfig(path string) (Config, error) {
 func ParseConfig(text []byte) (Config, error) {
 	c := Config{
 		PixelRange: [2]float64{0, 1}, Slope: 0.01, Eps: 1e-5, Momentum: 0.1,
-		Quantizer: Gradient, Commitment: 0.25, Decay: 0.99, Temperature: 1,
+		Quantizer: Gradient, Commitment: 0.25,
 	}
 	if err := json.Unmarshal(text, &c); err != nil {
 		return Config{}, errors.WithStack(err)

@@ -1,8 +1,6 @@
 package vqvae
 
 import (
-	"math"
-
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 
@@ -115,10 +113,4 @@ func (s *sized) compile(n int, build func(b *graph.Builder)) error {
 	}
 	*s = sized{n, prog}
 	return nil
-}
-
-// PSNR is the peak signal-to-noise ratio in decibels of a mean squared error.
-func (c Config) PSNR(mse float64) float64 {
-	span := c.PixelRange[1] - c.PixelRange[0]
-	return 10 * math.Log10(span*span/mse)
 }
