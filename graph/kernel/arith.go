@@ -198,7 +198,7 @@ func Shift[T Float](dst, x []T, c float64) {
 // Exp computes eˣ.
 func Exp[T Float](dst, x []T) {
 	if fast[T]() {
-		Chunks(len(dst), 2, func(lo, hi int) { simd.Exp(singles(dst[lo:hi]), singles(x[lo:hi])) })
+		Chunks(len(dst), 1, func(lo, hi int) { simd.Exp(singles(dst[lo:hi]), singles(x[lo:hi])) })
 		return
 	}
 	each(dst, x, math.Exp)

@@ -10,7 +10,7 @@ import (
 // with their own mean and rstd = 1/√(variance + eps), which it writes too
 // (arXiv:1607.06450). weight and bias (n) may both be nil.
 func LayerNorm[T Float](y, mean, rstd, x, weight, bias []T, eps float64, n int) {
-	Chunks(len(mean), 2*n, func(lo, hi int) {
+	Chunks(len(mean), n, func(lo, hi int) {
 		if fast[T]() {
 			simd.LayerNorm(singles(y[lo*n:hi*n]), singles(mean[lo:hi]), singles(rstd[lo:hi]), singles(x[lo*n:hi*n]), singles(weight), singles(bias), eps, n)
 			return

@@ -16,7 +16,7 @@ const (
 func layerNormBackward32(dx, dweight, dbias, x, weight, mean, rstd, dy []float32, n int) {
 	rows := len(mean)
 	if dweight == nil && dbias == nil {
-		Chunks(rows, 2*n, func(lo, hi int) {
+		Chunks(rows, n, func(lo, hi int) {
 			layerNormRows(dx, nil, nil, x, weight, mean, rstd, dy, lo, hi, n)
 		})
 		return

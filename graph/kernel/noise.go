@@ -40,7 +40,7 @@ func below(p float64) uint64 { return uint64(math.Ldexp(p, 64)) }
 // decides, and to x/(1−p) otherwise. Given the gradient of y, it computes that
 // of x.
 func Dropout[T Float](y, x []T, p float64, key Key) {
-	Chunks(len(y), 4, func(lo, hi int) { dropout(y[lo:hi], x[lo:hi], p, key, lo) })
+	Chunks(len(y), 1, func(lo, hi int) { dropout(y[lo:hi], x[lo:hi], p, key, lo) })
 }
 
 // dropout is Dropout of a part that starts at element first.

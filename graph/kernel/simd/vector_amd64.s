@@ -3813,10 +3813,11 @@ TEXT ·softmaxAVX512(SB), NOSPLIT, $0-52
 	MOVQ    step+40(FP), DI
 	VPXORD  Z0, Z0, Z0
 	VMOVUPS vectorff800000<>+0(SB), Z1
+	VPXORD  Z2, Z2, Z2
 
 next162:
-	VMOVAPS      Z1, Z2
-	VBROADCASTSS scale+48(FP), Z3
+	VMOVAPS      Z1, Z3
+	VBROADCASTSS scale+48(FP), Z4
 	MOVQ         CX, R8
 	TESTQ        DX, DX
 	JNE          masked163
@@ -3826,12 +3827,12 @@ next162:
 	JLT          next166
 
 loop165:
-	VMOVUPS (CX)(R9*1), Z4
-	VMULPS  Z3, Z4, Z4
-	VMAXPS  Z2, Z4, Z2
-	VMOVUPS 64(CX)(R9*1), Z4
-	VMULPS  Z3, Z4, Z4
-	VMAXPS  Z2, Z4, Z2
+	VMOVUPS (CX)(R9*1), Z5
+	VMULPS  Z4, Z5, Z5
+	VMAXPS  Z3, Z5, Z3
+	VMOVUPS 64(CX)(R9*1), Z5
+	VMULPS  Z4, Z5, Z5
+	VMAXPS  Z3, Z5, Z3
 	ADDQ    $0x00000080, R9
 	SUBQ    $0x00000020, R10
 	JGE     loop165
@@ -3842,9 +3843,9 @@ next166:
 	JLT  next168
 
 loop167:
-	VMOVUPS (CX)(R9*1), Z4
-	VMULPS  Z3, Z4, Z4
-	VMAXPS  Z2, Z4, Z2
+	VMOVUPS (CX)(R9*1), Z5
+	VMULPS  Z4, Z5, Z5
+	VMAXPS  Z3, Z5, Z3
 	ADDQ    $0x00000040, R9
 	SUBQ    $0x00000010, R10
 	JGE     loop167
@@ -3856,11 +3857,12 @@ next168:
 	MOVQ      $-1, R11
 	BZHIQ     R10, R11, R11
 	KMOVW     R11, K1
-	VMOVUPS.Z (CX)(R9*1), K1, Z4
-	VMULPS    Z3, Z4, Z4
-	VMOVAPS   Z1, Z7
-	VMOVAPS   Z4, K1, Z7
-	VMAXPS    Z2, Z7, Z2
+	VMOVUPS.Z (CX)(R9*1), K1, Z5
+	VMULPS    Z4, Z5, Z5
+	VMOVAPS   Z5, Z2
+	VMOVAPS   Z1, Z8
+	VMOVAPS   Z5, K1, Z8
+	VMAXPS    Z3, Z8, Z3
 
 end169:
 	JMP ready164
@@ -3872,16 +3874,16 @@ masked163:
 	JLT  next171
 
 loop170:
-	VMOVUPS (CX)(R8*1), Z4
-	VMULPS  Z3, Z4, Z4
-	VADDPS  (DX)(R8*1), Z4, Z4
-	VMOVUPS Z4, (AX)(R8*1)
-	VMAXPS  Z2, Z4, Z2
-	VMOVUPS 64(CX)(R8*1), Z4
-	VMULPS  Z3, Z4, Z4
-	VADDPS  64(DX)(R8*1), Z4, Z4
-	VMOVUPS Z4, 64(AX)(R8*1)
-	VMAXPS  Z2, Z4, Z2
+	VMOVUPS (CX)(R8*1), Z5
+	VMULPS  Z4, Z5, Z5
+	VADDPS  (DX)(R8*1), Z5, Z5
+	VMOVUPS Z5, (AX)(R8*1)
+	VMAXPS  Z3, Z5, Z3
+	VMOVUPS 64(CX)(R8*1), Z5
+	VMULPS  Z4, Z5, Z5
+	VADDPS  64(DX)(R8*1), Z5, Z5
+	VMOVUPS Z5, 64(AX)(R8*1)
+	VMAXPS  Z3, Z5, Z3
 	ADDQ    $0x00000080, R8
 	SUBQ    $0x00000020, R9
 	JGE     loop170
@@ -3892,11 +3894,11 @@ next171:
 	JLT  next173
 
 loop172:
-	VMOVUPS (CX)(R8*1), Z4
-	VMULPS  Z3, Z4, Z4
-	VADDPS  (DX)(R8*1), Z4, Z4
-	VMOVUPS Z4, (AX)(R8*1)
-	VMAXPS  Z2, Z4, Z2
+	VMOVUPS (CX)(R8*1), Z5
+	VMULPS  Z4, Z5, Z5
+	VADDPS  (DX)(R8*1), Z5, Z5
+	VMOVUPS Z5, (AX)(R8*1)
+	VMAXPS  Z3, Z5, Z3
 	ADDQ    $0x00000040, R8
 	SUBQ    $0x00000010, R9
 	JGE     loop172
@@ -3908,66 +3910,65 @@ next173:
 	MOVQ      $-1, R10
 	BZHIQ     R9, R10, R10
 	KMOVW     R10, K1
-	VMOVUPS.Z (CX)(R8*1), K1, Z4
-	VMULPS    Z3, Z4, Z4
-	VMOVUPS.Z (DX)(R8*1), K1, Z3
-	VADDPS    Z3, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)(R8*1)
-	VMOVAPS   Z1, Z3
-	VMOVAPS   Z4, K1, Z3
-	VMAXPS    Z2, Z3, Z2
+	VMOVUPS.Z (CX)(R8*1), K1, Z5
+	VMULPS    Z4, Z5, Z5
+	VMOVUPS.Z (DX)(R8*1), K1, Z2
+	VADDPS    Z2, Z5, Z5
+	VMOVAPS   Z5, Z2
+	VMOVAPS   Z1, Z4
+	VMOVAPS   Z5, K1, Z4
+	VMAXPS    Z3, Z4, Z3
 
 end174:
 	ADDQ    DI, DX
 	MOVQ    AX, R8
-	VMOVUPS vector3f800000<>+0(SB), Z3
+	VMOVUPS vector3f800000<>+0(SB), Z4
 
 ready164:
-	VEXTRACTF64X4 $0x01, Z2, Y4
-	VMAXPS        Y4, Y2, Y4
-	VEXTRACTF128  $0x01, Y4, X2
-	VMAXPS        X4, X2, X2
-	VPERMILPS     $0x4e, X2, X4
-	VMAXPS        X4, X2, X2
-	VPERMILPS     $0xb1, X2, X4
-	VMAXPS        X4, X2, X2
-	VMAXSS        vectorff7fffff<>+0(SB), X2, X2
-	VBROADCASTSS  X2, Z2
-	VPXORD        Z5, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z3, Y5
+	VMAXPS        Y5, Y3, Y5
+	VEXTRACTF128  $0x01, Y5, X3
+	VMAXPS        X5, X3, X3
+	VPERMILPS     $0x4e, X3, X5
+	VMAXPS        X5, X3, X3
+	VPERMILPS     $0xb1, X3, X5
+	VMAXPS        X5, X3, X3
+	VMAXSS        vectorff7fffff<>+0(SB), X3, X3
+	VBROADCASTSS  X3, Z3
 	VPXORD        Z6, Z6, Z6
+	VPXORD        Z7, Z7, Z7
 	XORQ          R9, R9
 	MOVQ          SI, R10
 	SUBQ          $0x00000010, R10
 	JLT           next176
 
 loop175:
-	VMOVUPS       (R8)(R9*1), Z4
-	VMULPS        Z3, Z4, Z4
-	VSUBPS        Z2, Z4, Z4
-	VMOVUPS       vectorc2d00000<>+0(SB), Z7
-	VMAXPS        Z4, Z7, Z4
-	VMOVUPS       vector42b20000<>+0(SB), Z7
-	VMINPS        Z4, Z7, Z4
-	VMULPS        vector3fb8aa3b<>+0(SB), Z4, Z8
-	VRNDSCALEPS   $0x08, Z8, Z8
-	VFNMADD231PS  vector3f318000<>+0(SB), Z8, Z4
-	VFNMADD231PS  vectorb95e8083<>+0(SB), Z8, Z4
-	VMOVUPS       vector39506967<>+0(SB), Z9
-	VFMADD213PS   vector3ab743ce<>+0(SB), Z4, Z9
-	VFMADD213PS   vector3c088908<>+0(SB), Z4, Z9
-	VFMADD213PS   vector3d2aa9c1<>+0(SB), Z4, Z9
-	VFMADD213PS   vector3e2aaaaa<>+0(SB), Z4, Z9
-	VFMADD213PS   vector3f000000<>+0(SB), Z4, Z9
-	VMULPS        Z4, Z4, Z7
-	VFMADD213PS   Z4, Z7, Z9
-	VADDPS        vector3f800000<>+0(SB), Z9, Z9
-	VSCALEFPS     Z8, Z9, Z9
-	VMOVUPS       Z9, (AX)(R9*1)
-	VEXTRACTF64X4 $0x01, Z9, Y4
-	VCVTPS2PD     Y9, Z7
-	VCVTPS2PD     Y4, Z4
-	VADDPD        Z7, Z5, Z5
-	VADDPD        Z4, Z6, Z6
+	VMULPS        (R8)(R9*1), Z4, Z5
+	VSUBPS        Z3, Z5, Z5
+	VMOVUPS       vectorc2d00000<>+0(SB), Z8
+	VMAXPS        Z5, Z8, Z5
+	VMOVUPS       vector42b20000<>+0(SB), Z8
+	VMINPS        Z5, Z8, Z5
+	VMULPS        vector3fb8aa3b<>+0(SB), Z5, Z9
+	VRNDSCALEPS   $0x08, Z9, Z9
+	VFNMADD231PS  vector3f318000<>+0(SB), Z9, Z5
+	VFNMADD231PS  vectorb95e8083<>+0(SB), Z9, Z5
+	VMOVUPS       vector39506967<>+0(SB), Z10
+	VFMADD213PS   vector3ab743ce<>+0(SB), Z5, Z10
+	VFMADD213PS   vector3c088908<>+0(SB), Z5, Z10
+	VFMADD213PS   vector3d2aa9c1<>+0(SB), Z5, Z10
+	VFMADD213PS   vector3e2aaaaa<>+0(SB), Z5, Z10
+	VFMADD213PS   vector3f000000<>+0(SB), Z5, Z10
+	VMULPS        Z5, Z5, Z8
+	VFMADD213PS   Z5, Z8, Z10
+	VADDPS        vector3f800000<>+0(SB), Z10, Z10
+	VSCALEFPS     Z9, Z10, Z10
+	VMOVUPS       Z10, (AX)(R9*1)
+	VEXTRACTF64X4 $0x01, Z10, Y5
+	VCVTPS2PD     Y10, Z8
+	VCVTPS2PD     Y5, Z5
+	VADDPD        Z8, Z6, Z6
+	VADDPD        Z5, Z7, Z7
 	ADDQ          $0x00000040, R9
 	SUBQ          $0x00000010, R10
 	JGE           loop175
@@ -3976,65 +3977,64 @@ next176:
 	ADDQ          $0x00000010, R10
 	TESTQ         R10, R10
 	JE            end177
-	MOVQ          $-1, R11
-	BZHIQ         R10, R11, R11
-	KMOVW         R11, K1
-	VMOVUPS.Z     (R8)(R9*1), K1, Z4
-	VMULPS        Z3, Z4, Z4
-	VSUBPS        Z2, Z4, Z4
-	VMOVUPS       vectorc2d00000<>+0(SB), Z2
-	VMAXPS        Z4, Z2, Z4
-	VMOVUPS       vector42b20000<>+0(SB), Z2
-	VMINPS        Z4, Z2, Z4
-	VMULPS        vector3fb8aa3b<>+0(SB), Z4, Z3
-	VRNDSCALEPS   $0x08, Z3, Z3
-	VFNMADD231PS  vector3f318000<>+0(SB), Z3, Z4
-	VFNMADD231PS  vectorb95e8083<>+0(SB), Z3, Z4
-	VMOVUPS       vector39506967<>+0(SB), Z7
-	VFMADD213PS   vector3ab743ce<>+0(SB), Z4, Z7
-	VFMADD213PS   vector3c088908<>+0(SB), Z4, Z7
-	VFMADD213PS   vector3d2aa9c1<>+0(SB), Z4, Z7
-	VFMADD213PS   vector3e2aaaaa<>+0(SB), Z4, Z7
-	VFMADD213PS   vector3f000000<>+0(SB), Z4, Z7
-	VMULPS        Z4, Z4, Z2
-	VFMADD213PS   Z4, Z2, Z7
-	VADDPS        vector3f800000<>+0(SB), Z7, Z7
-	VSCALEFPS     Z3, Z7, Z7
-	VMOVUPS       Z7, K1, (AX)(R9*1)
-	VMOVAPS       Z0, Z2
-	VMOVAPS       Z7, K1, Z2
-	VEXTRACTF64X4 $0x01, Z2, Y3
-	VCVTPS2PD     Y2, Z2
+	MOVQ          $-1, R8
+	BZHIQ         R10, R8, R8
+	KMOVW         R8, K1
+	VMOVAPS       Z2, Z2
+	VSUBPS        Z3, Z2, Z2
+	VMOVUPS       vectorc2d00000<>+0(SB), Z3
+	VMAXPS        Z2, Z3, Z2
+	VMOVUPS       vector42b20000<>+0(SB), Z3
+	VMINPS        Z2, Z3, Z2
+	VMULPS        vector3fb8aa3b<>+0(SB), Z2, Z4
+	VRNDSCALEPS   $0x08, Z4, Z4
+	VFNMADD231PS  vector3f318000<>+0(SB), Z4, Z2
+	VFNMADD231PS  vectorb95e8083<>+0(SB), Z4, Z2
+	VMOVUPS       vector39506967<>+0(SB), Z5
+	VFMADD213PS   vector3ab743ce<>+0(SB), Z2, Z5
+	VFMADD213PS   vector3c088908<>+0(SB), Z2, Z5
+	VFMADD213PS   vector3d2aa9c1<>+0(SB), Z2, Z5
+	VFMADD213PS   vector3e2aaaaa<>+0(SB), Z2, Z5
+	VFMADD213PS   vector3f000000<>+0(SB), Z2, Z5
+	VMULPS        Z2, Z2, Z3
+	VFMADD213PS   Z2, Z3, Z5
+	VADDPS        vector3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS     Z4, Z5, Z5
+	VMOVAPS       Z5, Z2
+	VMOVAPS       Z0, Z3
+	VMOVAPS       Z5, K1, Z3
+	VEXTRACTF64X4 $0x01, Z3, Y4
 	VCVTPS2PD     Y3, Z3
-	VADDPD        Z2, Z5, Z5
+	VCVTPS2PD     Y4, Z4
 	VADDPD        Z3, Z6, Z6
+	VADDPD        Z4, Z7, Z7
 
 end177:
-	VADDPD        Z6, Z5, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y2
-	VADDPD        Y2, Y5, Y2
-	VEXTRACTF128  $0x01, Y2, X3
-	VADDPD        X2, X3, X3
-	VPERMILPD     $0x01, X3, X2
-	VADDSD        X2, X3, X3
-	VMOVSD        vector39b4484bfeebc2a0<>+0(SB), X2
-	VMAXSD        X3, X2, X3
-	VMOVSD        vector3ff0000000000000<>+0(SB), X2
-	VDIVSD        X3, X2, X3
-	VCVTSD2SS     X3, X3, X3
-	VBROADCASTSS  X3, Z2
+	VADDPD        Z7, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z6, Y3
+	VADDPD        Y3, Y6, Y3
+	VEXTRACTF128  $0x01, Y3, X4
+	VADDPD        X3, X4, X4
+	VPERMILPD     $0x01, X4, X3
+	VADDSD        X3, X4, X4
+	VMOVSD        vector39b4484bfeebc2a0<>+0(SB), X3
+	VMAXSD        X4, X3, X4
+	VMOVSD        vector3ff0000000000000<>+0(SB), X3
+	VDIVSD        X4, X3, X4
+	VCVTSD2SS     X4, X4, X4
+	VBROADCASTSS  X4, Z3
 	XORQ          R8, R8
 	MOVQ          SI, R9
 	SUBQ          $0x00000020, R9
 	JLT           next179
 
 loop178:
-	VMOVUPS (AX)(R8*1), Z3
-	VMULPS  Z2, Z3, Z3
-	VMOVUPS Z3, (AX)(R8*1)
-	VMOVUPS 64(AX)(R8*1), Z3
-	VMULPS  Z2, Z3, Z3
-	VMOVUPS Z3, 64(AX)(R8*1)
+	VMOVUPS (AX)(R8*1), Z4
+	VMULPS  Z3, Z4, Z4
+	VMOVUPS Z4, (AX)(R8*1)
+	VMOVUPS 64(AX)(R8*1), Z4
+	VMULPS  Z3, Z4, Z4
+	VMOVUPS Z4, 64(AX)(R8*1)
 	ADDQ    $0x00000080, R8
 	SUBQ    $0x00000020, R9
 	JGE     loop178
@@ -4045,23 +4045,22 @@ next179:
 	JLT  next181
 
 loop180:
-	VMOVUPS (AX)(R8*1), Z3
-	VMULPS  Z2, Z3, Z3
-	VMOVUPS Z3, (AX)(R8*1)
+	VMOVUPS (AX)(R8*1), Z4
+	VMULPS  Z3, Z4, Z4
+	VMOVUPS Z4, (AX)(R8*1)
 	ADDQ    $0x00000040, R8
 	SUBQ    $0x00000010, R9
 	JGE     loop180
 
 next181:
-	ADDQ      $0x00000010, R9
-	TESTQ     R9, R9
-	JE        end182
-	MOVQ      $-1, R10
-	BZHIQ     R9, R10, R10
-	KMOVW     R10, K1
-	VMOVUPS.Z (AX)(R8*1), K1, Z3
-	VMULPS    Z2, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)(R8*1)
+	ADDQ    $0x00000010, R9
+	TESTQ   R9, R9
+	JE      end182
+	MOVQ    $-1, R10
+	BZHIQ   R9, R10, R10
+	KMOVW   R10, K1
+	VMULPS  Z3, Z2, Z2
+	VMOVUPS Z2, K1, (AX)(R8*1)
 
 end182:
 	LEAQ (CX)(SI*4), CX
@@ -8398,10 +8397,11 @@ TEXT ·softmaxAVX2(SB), NOSPLIT, $0-52
 	MOVQ    step+40(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS vectorff800000<>+0(SB), Y1
+	VXORPS  Y2, Y2, Y2
 
 next408:
-	VMOVAPS      Y1, Y2
-	VBROADCASTSS scale+48(FP), Y3
+	VMOVAPS      Y1, Y3
+	VBROADCASTSS scale+48(FP), Y4
 	MOVQ         CX, R8
 	TESTQ        DX, DX
 	JNE          masked409
@@ -8411,12 +8411,12 @@ next408:
 	JLT          next412
 
 loop411:
-	VMOVUPS (CX)(R9*1), Y4
-	VMULPS  Y3, Y4, Y4
-	VMAXPS  Y2, Y4, Y2
-	VMOVUPS 32(CX)(R9*1), Y4
-	VMULPS  Y3, Y4, Y4
-	VMAXPS  Y2, Y4, Y2
+	VMOVUPS (CX)(R9*1), Y5
+	VMULPS  Y4, Y5, Y5
+	VMAXPS  Y3, Y5, Y3
+	VMOVUPS 32(CX)(R9*1), Y5
+	VMULPS  Y4, Y5, Y5
+	VMAXPS  Y3, Y5, Y3
 	ADDQ    $0x00000040, R9
 	SUBQ    $0x00000010, R10
 	JGE     loop411
@@ -8427,9 +8427,9 @@ next412:
 	JLT  next414
 
 loop413:
-	VMOVUPS (CX)(R9*1), Y4
-	VMULPS  Y3, Y4, Y4
-	VMAXPS  Y2, Y4, Y2
+	VMOVUPS (CX)(R9*1), Y5
+	VMULPS  Y4, Y5, Y5
+	VMAXPS  Y3, Y5, Y3
 	ADDQ    $0x00000020, R9
 	SUBQ    $0x00000008, R10
 	JGE     loop413
@@ -8440,12 +8440,13 @@ next414:
 	JE         end415
 	LEAQ       window<>+0(SB), R11
 	NEGQ       R10
-	VMOVDQU    32(R11)(R10*4), Y4
-	VMASKMOVPS (CX)(R9*1), Y4, Y5
-	VMULPS     Y3, Y5, Y5
-	VMOVAPS    Y1, Y6
-	VBLENDVPS  Y4, Y5, Y6, Y6
-	VMAXPS     Y2, Y6, Y2
+	VMOVDQU    32(R11)(R10*4), Y5
+	VMASKMOVPS (CX)(R9*1), Y5, Y6
+	VMULPS     Y4, Y6, Y6
+	VMOVAPS    Y6, Y2
+	VMOVAPS    Y1, Y7
+	VBLENDVPS  Y5, Y6, Y7, Y7
+	VMAXPS     Y3, Y7, Y3
 
 end415:
 	JMP ready410
@@ -8457,16 +8458,16 @@ masked409:
 	JLT  next417
 
 loop416:
-	VMOVUPS (CX)(R8*1), Y4
-	VMULPS  Y3, Y4, Y4
-	VADDPS  (DX)(R8*1), Y4, Y4
-	VMOVUPS Y4, (AX)(R8*1)
-	VMAXPS  Y2, Y4, Y2
-	VMOVUPS 32(CX)(R8*1), Y4
-	VMULPS  Y3, Y4, Y4
-	VADDPS  32(DX)(R8*1), Y4, Y4
-	VMOVUPS Y4, 32(AX)(R8*1)
-	VMAXPS  Y2, Y4, Y2
+	VMOVUPS (CX)(R8*1), Y5
+	VMULPS  Y4, Y5, Y5
+	VADDPS  (DX)(R8*1), Y5, Y5
+	VMOVUPS Y5, (AX)(R8*1)
+	VMAXPS  Y3, Y5, Y3
+	VMOVUPS 32(CX)(R8*1), Y5
+	VMULPS  Y4, Y5, Y5
+	VADDPS  32(DX)(R8*1), Y5, Y5
+	VMOVUPS Y5, 32(AX)(R8*1)
+	VMAXPS  Y3, Y5, Y3
 	ADDQ    $0x00000040, R8
 	SUBQ    $0x00000010, R9
 	JGE     loop416
@@ -8477,11 +8478,11 @@ next417:
 	JLT  next419
 
 loop418:
-	VMOVUPS (CX)(R8*1), Y4
-	VMULPS  Y3, Y4, Y4
-	VADDPS  (DX)(R8*1), Y4, Y4
-	VMOVUPS Y4, (AX)(R8*1)
-	VMAXPS  Y2, Y4, Y2
+	VMOVUPS (CX)(R8*1), Y5
+	VMULPS  Y4, Y5, Y5
+	VADDPS  (DX)(R8*1), Y5, Y5
+	VMOVUPS Y5, (AX)(R8*1)
+	VMAXPS  Y3, Y5, Y3
 	ADDQ    $0x00000020, R8
 	SUBQ    $0x00000008, R9
 	JGE     loop418
@@ -8492,74 +8493,73 @@ next419:
 	JE         end420
 	LEAQ       window<>+0(SB), R10
 	NEGQ       R9
-	VMOVDQU    32(R10)(R9*4), Y4
-	VMASKMOVPS (CX)(R8*1), Y4, Y5
-	VMULPS     Y3, Y5, Y5
-	VMASKMOVPS (DX)(R8*1), Y4, Y3
-	VADDPS     Y3, Y5, Y5
-	VMASKMOVPS Y5, Y4, (AX)(R8*1)
-	VMOVAPS    Y1, Y3
-	VBLENDVPS  Y4, Y5, Y3, Y3
-	VMAXPS     Y2, Y3, Y2
+	VMOVDQU    32(R10)(R9*4), Y5
+	VMASKMOVPS (CX)(R8*1), Y5, Y6
+	VMULPS     Y4, Y6, Y6
+	VMASKMOVPS (DX)(R8*1), Y5, Y2
+	VADDPS     Y2, Y6, Y6
+	VMOVAPS    Y6, Y2
+	VMOVAPS    Y1, Y4
+	VBLENDVPS  Y5, Y6, Y4, Y4
+	VMAXPS     Y3, Y4, Y3
 
 end420:
 	ADDQ    DI, DX
 	MOVQ    AX, R8
-	VMOVUPS vector3f800000<>+0(SB), Y3
+	VMOVUPS vector3f800000<>+0(SB), Y4
 
 ready410:
-	VMOVAPS      Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X4
-	VMAXPS       X2, X4, X4
-	VPERMILPS    $0x4e, X4, X2
-	VMAXPS       X2, X4, X4
-	VPERMILPS    $0xb1, X4, X2
-	VMAXPS       X2, X4, X4
-	VMAXSS       vectorff7fffff<>+0(SB), X4, X4
-	VBROADCASTSS X4, Y2
-	VXORPS       Y4, Y4, Y4
+	VMOVAPS      Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X5
+	VMAXPS       X3, X5, X5
+	VPERMILPS    $0x4e, X5, X3
+	VMAXPS       X3, X5, X5
+	VPERMILPS    $0xb1, X5, X3
+	VMAXPS       X3, X5, X5
+	VMAXSS       vectorff7fffff<>+0(SB), X5, X5
+	VBROADCASTSS X5, Y3
 	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
 	XORQ         R9, R9
 	MOVQ         SI, R10
 	SUBQ         $0x00000008, R10
 	JLT          next422
 
 loop421:
-	VMOVUPS      (R8)(R9*1), Y6
-	VMULPS       Y3, Y6, Y6
-	VSUBPS       Y2, Y6, Y6
-	VMOVUPS      vectorc2d00000<>+0(SB), Y7
-	VMAXPS       Y6, Y7, Y6
-	VMOVUPS      vector42b20000<>+0(SB), Y7
-	VMINPS       Y6, Y7, Y6
-	VMULPS       vector3fb8aa3b<>+0(SB), Y6, Y8
-	VROUNDPS     $0x08, Y8, Y8
-	VFNMADD231PS vector3f318000<>+0(SB), Y8, Y6
-	VFNMADD231PS vectorb95e8083<>+0(SB), Y8, Y6
-	VMOVUPS      vector39506967<>+0(SB), Y9
-	VFMADD213PS  vector3ab743ce<>+0(SB), Y6, Y9
-	VFMADD213PS  vector3c088908<>+0(SB), Y6, Y9
-	VFMADD213PS  vector3d2aa9c1<>+0(SB), Y6, Y9
-	VFMADD213PS  vector3e2aaaaa<>+0(SB), Y6, Y9
-	VFMADD213PS  vector3f000000<>+0(SB), Y6, Y9
-	VMULPS       Y6, Y6, Y7
-	VFMADD213PS  Y6, Y7, Y9
-	VADDPS       vector3f800000<>+0(SB), Y9, Y9
-	VCVTPS2DQ    Y8, Y8
-	VPSRAD       $0x01, Y8, Y7
-	VPSUBD       Y7, Y8, Y8
-	VPADDD       vector0000007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y9, Y9
+	VMULPS       (R8)(R9*1), Y4, Y7
+	VSUBPS       Y3, Y7, Y7
+	VMOVUPS      vectorc2d00000<>+0(SB), Y8
+	VMAXPS       Y7, Y8, Y7
+	VMOVUPS      vector42b20000<>+0(SB), Y8
+	VMINPS       Y7, Y8, Y7
+	VMULPS       vector3fb8aa3b<>+0(SB), Y7, Y9
+	VROUNDPS     $0x08, Y9, Y9
+	VFNMADD231PS vector3f318000<>+0(SB), Y9, Y7
+	VFNMADD231PS vectorb95e8083<>+0(SB), Y9, Y7
+	VMOVUPS      vector39506967<>+0(SB), Y10
+	VFMADD213PS  vector3ab743ce<>+0(SB), Y7, Y10
+	VFMADD213PS  vector3c088908<>+0(SB), Y7, Y10
+	VFMADD213PS  vector3d2aa9c1<>+0(SB), Y7, Y10
+	VFMADD213PS  vector3e2aaaaa<>+0(SB), Y7, Y10
+	VFMADD213PS  vector3f000000<>+0(SB), Y7, Y10
+	VMULPS       Y7, Y7, Y8
+	VFMADD213PS  Y7, Y8, Y10
+	VADDPS       vector3f800000<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y9, Y9
+	VPSRAD       $0x01, Y9, Y8
+	VPSUBD       Y8, Y9, Y9
 	VPADDD       vector0000007f<>+0(SB), Y8, Y8
 	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y9, Y9
-	VMOVUPS      Y9, (AX)(R9*1)
-	VEXTRACTF128 $0x01, Y9, X6
-	VCVTPS2PD    X9, Y7
-	VCVTPS2PD    X6, Y6
-	VADDPD       Y7, Y4, Y4
-	VADDPD       Y6, Y5, Y5
+	VMULPS       Y8, Y10, Y10
+	VPADDD       vector0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y9, Y10, Y10
+	VMOVUPS      Y10, (AX)(R9*1)
+	VEXTRACTF128 $0x01, Y10, X7
+	VCVTPS2PD    X10, Y8
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y8, Y5, Y5
+	VADDPD       Y7, Y6, Y6
 	ADDQ         $0x00000020, R9
 	SUBQ         $0x00000008, R10
 	JGE          loop421
@@ -8568,72 +8568,72 @@ next422:
 	ADDQ         $0x00000008, R10
 	TESTQ        R10, R10
 	JE           end423
-	LEAQ         window<>+0(SB), R11
-	NEGQ         R10
-	VMOVDQU      32(R11)(R10*4), Y6
-	VMASKMOVPS   (R8)(R9*1), Y6, Y7
-	VMULPS       Y3, Y7, Y7
-	VSUBPS       Y2, Y7, Y7
-	VMOVUPS      vectorc2d00000<>+0(SB), Y2
-	VMAXPS       Y7, Y2, Y7
-	VMOVUPS      vector42b20000<>+0(SB), Y2
-	VMINPS       Y7, Y2, Y7
-	VMULPS       vector3fb8aa3b<>+0(SB), Y7, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VFNMADD231PS vector3f318000<>+0(SB), Y3, Y7
-	VFNMADD231PS vectorb95e8083<>+0(SB), Y3, Y7
+	LEAQ         window<>+0(SB), R8
+	MOVQ         R10, R9
+	NEGQ         R9
+	VMOVDQU      32(R8)(R9*4), Y4
+	VMOVAPS      Y2, Y2
+	VSUBPS       Y3, Y2, Y2
+	VMOVUPS      vectorc2d00000<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y2
+	VMOVUPS      vector42b20000<>+0(SB), Y3
+	VMINPS       Y2, Y3, Y2
+	VMULPS       vector3fb8aa3b<>+0(SB), Y2, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VFNMADD231PS vector3f318000<>+0(SB), Y7, Y2
+	VFNMADD231PS vectorb95e8083<>+0(SB), Y7, Y2
 	VMOVUPS      vector39506967<>+0(SB), Y8
-	VFMADD213PS  vector3ab743ce<>+0(SB), Y7, Y8
-	VFMADD213PS  vector3c088908<>+0(SB), Y7, Y8
-	VFMADD213PS  vector3d2aa9c1<>+0(SB), Y7, Y8
-	VFMADD213PS  vector3e2aaaaa<>+0(SB), Y7, Y8
-	VFMADD213PS  vector3f000000<>+0(SB), Y7, Y8
-	VMULPS       Y7, Y7, Y2
-	VFMADD213PS  Y7, Y2, Y8
+	VFMADD213PS  vector3ab743ce<>+0(SB), Y2, Y8
+	VFMADD213PS  vector3c088908<>+0(SB), Y2, Y8
+	VFMADD213PS  vector3d2aa9c1<>+0(SB), Y2, Y8
+	VFMADD213PS  vector3e2aaaaa<>+0(SB), Y2, Y8
+	VFMADD213PS  vector3f000000<>+0(SB), Y2, Y8
+	VMULPS       Y2, Y2, Y3
+	VFMADD213PS  Y2, Y3, Y8
 	VADDPS       vector3f800000<>+0(SB), Y8, Y8
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y2
-	VPSUBD       Y2, Y3, Y3
-	VPADDD       vector0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y2, Y8, Y8
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y3
+	VPSUBD       Y3, Y7, Y7
 	VPADDD       vector0000007f<>+0(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
 	VMULPS       Y3, Y8, Y8
-	VMASKMOVPS   Y8, Y6, (AX)(R9*1)
-	VMOVAPS      Y0, Y2
-	VBLENDVPS    Y6, Y8, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X3
-	VCVTPS2PD    X2, Y2
+	VPADDD       vector0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y8, Y8
+	VMOVAPS      Y8, Y2
+	VMOVAPS      Y0, Y3
+	VBLENDVPS    Y4, Y8, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X4
 	VCVTPS2PD    X3, Y3
-	VADDPD       Y2, Y4, Y4
+	VCVTPS2PD    X4, Y4
 	VADDPD       Y3, Y5, Y5
+	VADDPD       Y4, Y6, Y6
 
 end423:
-	VADDPD       Y5, Y4, Y4
-	VMOVAPS      Y4, Y2
-	VEXTRACTF128 $0x01, Y2, X3
-	VADDPD       X2, X3, X3
-	VPERMILPD    $0x01, X3, X2
-	VADDSD       X2, X3, X3
-	VMOVSD       vector39b4484bfeebc2a0<>+0(SB), X2
-	VMAXSD       X3, X2, X3
-	VMOVSD       vector3ff0000000000000<>+0(SB), X2
-	VDIVSD       X3, X2, X3
-	VCVTSD2SS    X3, X3, X3
-	VBROADCASTSS X3, Y2
+	VADDPD       Y6, Y5, Y5
+	VMOVAPS      Y5, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPD       X3, X4, X4
+	VPERMILPD    $0x01, X4, X3
+	VADDSD       X3, X4, X4
+	VMOVSD       vector39b4484bfeebc2a0<>+0(SB), X3
+	VMAXSD       X4, X3, X4
+	VMOVSD       vector3ff0000000000000<>+0(SB), X3
+	VDIVSD       X4, X3, X4
+	VCVTSD2SS    X4, X4, X4
+	VBROADCASTSS X4, Y3
 	XORQ         R8, R8
 	MOVQ         SI, R9
 	SUBQ         $0x00000010, R9
 	JLT          next425
 
 loop424:
-	VMOVUPS (AX)(R8*1), Y3
-	VMULPS  Y2, Y3, Y3
-	VMOVUPS Y3, (AX)(R8*1)
-	VMOVUPS 32(AX)(R8*1), Y3
-	VMULPS  Y2, Y3, Y3
-	VMOVUPS Y3, 32(AX)(R8*1)
+	VMOVUPS (AX)(R8*1), Y4
+	VMULPS  Y3, Y4, Y4
+	VMOVUPS Y4, (AX)(R8*1)
+	VMOVUPS 32(AX)(R8*1), Y4
+	VMULPS  Y3, Y4, Y4
+	VMOVUPS Y4, 32(AX)(R8*1)
 	ADDQ    $0x00000040, R8
 	SUBQ    $0x00000010, R9
 	JGE     loop424
@@ -8644,9 +8644,9 @@ next425:
 	JLT  next427
 
 loop426:
-	VMOVUPS (AX)(R8*1), Y3
-	VMULPS  Y2, Y3, Y3
-	VMOVUPS Y3, (AX)(R8*1)
+	VMOVUPS (AX)(R8*1), Y4
+	VMULPS  Y3, Y4, Y4
+	VMOVUPS Y4, (AX)(R8*1)
 	ADDQ    $0x00000020, R8
 	SUBQ    $0x00000008, R9
 	JGE     loop426
@@ -8657,10 +8657,9 @@ next427:
 	JE         end428
 	LEAQ       window<>+0(SB), R10
 	NEGQ       R9
-	VMOVDQU    32(R10)(R9*4), Y3
-	VMASKMOVPS (AX)(R8*1), Y3, Y4
-	VMULPS     Y2, Y4, Y4
-	VMASKMOVPS Y4, Y3, (AX)(R8*1)
+	VMOVDQU    32(R10)(R9*4), Y4
+	VMULPS     Y3, Y2, Y2
+	VMASKMOVPS Y2, Y4, (AX)(R8*1)
 
 end428:
 	LEAQ (CX)(SI*4), CX

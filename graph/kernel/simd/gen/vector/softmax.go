@@ -5,6 +5,7 @@ import (
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
 )
 
 // softmax writes y = softmax(scale x + mask) by rows. mask may be nil; step is
@@ -14,6 +15,16 @@ func (v level) softmax() {
 	r := args("y", "x", "mask", "rows", "n", "step")
 	y, x, mask, rows, n, step := r[0], r[1], r[2], r[3], r[4], r[5]
 	none, least := v.zero(), v.constant(math.Inf(-1))
+	// The tail of a row stays in a register: reading back what was just stored
+	// under a mask is slow.
+	tail := v.zero()
+	keep := func(p place, r VecVirtual) {
+		if p.mask != nil {
+			VMOVAPS(r, tail)
+		} else {
+			p.store(r, y)
+		}
+	}
 	next := label("next")
 	Label(next)
 	top, scale := v.copied(least), v.broadcast(argument("scale"))
@@ -27,6 +38,9 @@ func (v level) softmax() {
 	v.each(n, 2, func(p place) {
 		z := p.load(x)
 		VMULPS(scale, z, z)
+		if p.mask != nil {
+			VMOVAPS(z, tail)
+		}
 		VMAXPS(top, p.only(z, least), top)
 	})
 	JMP(LabelRef(ready))
@@ -35,7 +49,7 @@ func (v level) softmax() {
 		z := p.load(x)
 		VMULPS(scale, z, z)
 		VADDPS(p.operand(mask), z, z)
-		p.store(z, y)
+		keep(p, z)
 		VMAXPS(top, p.only(z, least), top)
 	})
 	ADDQ(step, mask)
@@ -49,11 +63,15 @@ func (v level) softmax() {
 	shift := v.broadcast(highest)
 	acc := v.zeros(2)
 	v.each(n, 1, func(p place) {
-		z := p.load(from)
-		VMULPS(scale, z, z)
+		z := v.reg()
+		if p.mask == nil {
+			VMULPS(p.at(from), scale, z)
+		} else {
+			VMOVAPS(tail, z)
+		}
 		VSUBPS(shift, z, z)
 		e := v.exp(z)
-		p.store(e, y)
+		keep(p, e)
 		v.add64(p.only(e, none), acc)
 	})
 	sum, one := v.horizontal64(acc...), XMM()
@@ -64,7 +82,10 @@ func (v level) softmax() {
 	VCVTSD2SS(sum, sum, sum)
 	factor := v.broadcast(sum)
 	v.each(n, 2, func(p place) {
-		e := p.load(y)
+		e := tail
+		if p.mask == nil {
+			e = p.load(y)
+		}
 		VMULPS(factor, e, e)
 		p.store(e, y)
 	})
