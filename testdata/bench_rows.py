@@ -128,13 +128,13 @@ def elementwise():
             def prepare(f=f, n=n):
                 x, y = torch.randn(n), torch.empty(n)
                 return lambda: f(x, y)
-            yield Row(f"{name}/{n}", "graph/kernel", f"BenchmarkActivate/fn={name}/n={n}",
+            yield Row(f"{name}/{n}", "graph/kernel", f"BenchmarkVector/fn={name}/pass=forward/n={n}",
                       prepare, n / 1e9, "Gelements/s", small=n == IN_CACHE)
         for name, f in backward:
             def prepare(f=f, n=n):
                 x, dy, dx = torch.randn(n), torch.randn(n), torch.empty(n)
                 return lambda: f(x, dy, dx)
-            yield Row(f"{name}/backward/{n}", "graph/kernel", f"BenchmarkActivateBackward/fn={name}/n={n}",
+            yield Row(f"{name}/backward/{n}", "graph/kernel", f"BenchmarkVector/fn={name}/pass=backward/n={n}",
                       prepare, n / 1e9, "Gelements/s", small=n == IN_CACHE)
 
 
@@ -155,12 +155,13 @@ def normalized():
             return lambda: f(dy, x, [768], mean, rstd, w, b, [True, True, True])
 
         for name, bench, n, prepare in [
-            ("softmax", "BenchmarkSoftmax", 197, softmax),
-            ("layer_norm", "BenchmarkLayerNorm", 768, norm),
-            ("layer_norm/backward", "BenchmarkLayerNormBackward", 768, norm_backward),
+            ("softmax", "fn=softmax/pass=forward", 197, softmax),
+            ("layer_norm", "fn=layer_norm/pass=forward", 768, norm),
+            ("layer_norm/backward", "fn=layer_norm/pass=backward", 768, norm_backward),
         ]:
-            yield Row(f"{name}/{size // n}x{n}", "graph/kernel", f"{bench}/rows={size // n}/n={n}",
-                      prepare, size // n * n / 1e9, "Gelements/s", small=size == IN_CACHE)
+            total = size // n * n
+            yield Row(f"{name}/{size // n}x{n}", "graph/kernel", f"BenchmarkVector/{bench}/n={total}",
+                      prepare, total / 1e9, "Gelements/s", small=size == IN_CACHE)
 
 
 def optimizers():
@@ -174,12 +175,13 @@ def optimizers():
         return [lambda foreach=foreach: prepare(parameters(), foreach) for foreach in (False, True)]
 
     for n in IN_CACHE, LARGE:
-        yield Row(f"adamw/{n}", "train/optim", f"BenchmarkAdamW/params={n}",
+        yield Row(f"adamw/{n}", "train", f"BenchmarkUpdate/params={n}",
                   variants(lambda n=n: [torch.nn.Parameter(torch.randn(n))]), n / 1e9, "Gelements/s",
                   training=True, small=n == IN_CACHE)
-    yield Row("adamw/vit-s16", "train/optim", "BenchmarkAdamW/params=s16",
-              variants(lambda: list(models.ViT(224, 16, 384, 12, 6, 1000).parameters())),
-              unit="steps/s", seconds=1, training=True)
+    for name, size in ("tiny192", (32, 4, 192, 4, 3, 10)), ("s16", (224, 16, 384, 12, 6, 10)):
+        yield Row(f"adamw/vit-{name}", "train", f"BenchmarkUpdate/params={name}",
+                  variants(lambda size=size: list(models.ViT(*size).parameters())),
+                  unit="steps/s", training=True, small=True)
 
 
 def inference(model, *inputs):

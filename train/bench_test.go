@@ -108,6 +108,54 @@ func benchBatch(c vit.Config, batch int) data.Batch {
 	}
 }
 
+// BenchmarkUpdate measures AdamW alone: on vectors of a size that stays in cache
+// and of one that no cache holds, and on the parameters of models.
+func BenchmarkUpdate(b *testing.B) {
+	for _, n := range []int{1 << 14, 1 << 24} {
+		b.Run(fmt.Sprintf("params=%d", n), func(b *testing.B) {
+			s := graph.NewScope(graph.Seed(1))
+			s.Param("weight", graph.Ones, n)
+			benchmarkUpdate(b, s.Params())
+		})
+	}
+	for _, model := range []string{"tiny192", "s16"} {
+		b.Run("params="+model, func(b *testing.B) {
+			m, err := vit.New(benchConfig(b, model), graph.Seed(1))
+			if err != nil {
+				b.Fatal(err)
+			}
+			benchmarkUpdate(b, m.Params())
+		})
+	}
+}
+
+func benchmarkUpdate(b *testing.B, params *graph.Params) {
+	var grads []graph.Grad
+	rng := rand.New(rand.NewPCG(1, 1))
+	n := 0
+	for p := range params.All() {
+		g := make([]float32, p.Shape().TotalSize())
+		for i := range g {
+			g[i] = rng.Float32() - 0.5
+		}
+		grads = append(grads, graph.Grad{Param: p, Value: tensor.New(tensor.WithShape(p.Shape()...), tensor.WithBacking(g))})
+		n += len(g)
+	}
+	// All of them decay, as in PyTorch.
+	adamw := &optim.AdamW{WeightDecay: 0.05, Decays: func(*graph.Param) bool { return true }}
+	step := func() {
+		if err := adamw.Step(1e-4, 0.5, grads); err != nil {
+			b.Fatal(err)
+		}
+	}
+	step() // makes the moments
+	b.ReportAllocs()
+	for b.Loop() {
+		step()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/element")
+}
+
 // repeat yields the same batch without end.
 func repeat(batch data.Batch) func(int) iter.Seq2[data.Minibatch, error] {
 	return func(int) iter.Seq2[data.Minibatch, error] {
