@@ -7,7 +7,7 @@ import (
 )
 
 // golden is 2⁶⁴ over the golden ratio, the step of SplitMix64.
-const golden = 0x9e3779b97f4a7c15
+const golden uint64 = 0x9e3779b97f4a7c15
 
 // dropout writes y = scale x, or 0 x where the number of SplitMix64 is below
 // drop. state is that of the first element.
@@ -16,11 +16,10 @@ func (v level) dropout() {
 	r := args("y", "x", "n")
 	scale := v.broadcast(argument("scale"))
 	wide := v.lanes() / 2
-	step := uint64(golden)
 	if splitmix == nil {
 		m := GLOBL("splitmix", RODATA|NOPTR)
 		for i := range 8 {
-			DATA(8*i, U64(uint64(i)*step))
+			DATA(8*i, U64(uint64(i)*golden))
 		}
 		splitmix = &m
 	}
@@ -29,7 +28,7 @@ func (v level) dropout() {
 	var state [2]VecVirtual
 	state[0] = v.broadcast64(x)
 	VPADDQ(*splitmix, state[0], state[0])
-	state[1] = v.load64(uint64(wide) * step)
+	state[1] = v.load64(uint64(wide) * golden)
 	VPADDQ(state[1], state[0], state[1])
 	limit := XMM()
 	VMOVQ(argument("drop"), limit)
@@ -50,7 +49,7 @@ func (v level) dropout() {
 				VPCMPGTQ(z, drop, z)
 				below[i] = z
 			}
-			VPADDQ(wideBits(uint64(v.lanes())*step), s, s)
+			VPADDQ(wideBits(uint64(v.lanes())*golden), s, s)
 		}
 		factor := v.copied(scale)
 		if v == avx512 {
