@@ -2,7 +2,7 @@
 
     python3 testdata/bench_torch.py [--list] [--only NAME]... [--rounds N] [--json]
 
-Needs Python 3, torch (1.13 or later) and the go command. For every row, rounds
+Needs Linux, Python 3, torch (1.13 or later) and the go command. For every row, rounds
 alternate between a compiled Go benchmark and the same work in PyTorch, each on
 all cores, one sleeping while the other runs; which goes first alternates too.
 The ratio is the median over the rounds of Tessera's rate to PyTorch's in that
