@@ -133,7 +133,11 @@ func (p *product32) raw(acc, parallel bool) bool {
 		p.done(i, m, j, n)
 	}
 	if few {
-		inRuns(parallel, p.n, 128, p.m*p.k, func(lo, hi int) { block(0, p.m, lo, hi-lo) })
+		unit := 128
+		if p.m == 1 {
+			unit = 1536 // long runs of B's rows
+		}
+		inRuns(parallel, p.n, unit, p.m*p.k, func(lo, hi int) { block(0, p.m, lo, hi-lo) })
 	} else {
 		inRuns(parallel, p.m, 14, p.n*p.k, func(lo, hi int) { block(lo, hi-lo, 0, p.n) })
 	}

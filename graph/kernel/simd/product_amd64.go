@@ -107,9 +107,6 @@ func tile512_5x4(k int, a *float32, rsa int, csa int, b *float32, rsb int, c *fl
 func tile512_6x4(k int, a *float32, rsa int, csa int, b *float32, rsb int, c *float32, ldc int, alpha float32, acc int, tail int)
 
 //go:noescape
-func tile512_1x8(k int, a *float32, rsa int, csa int, b *float32, rsb int, c *float32, ldc int, alpha float32, acc int, tail int)
-
-//go:noescape
 func tile256_1x1(k int, a *float32, rsa int, csa int, b *float32, rsb int, c *float32, ldc int, alpha float32, acc int, tail int)
 
 //go:noescape
@@ -146,12 +143,6 @@ func tile256_6x1(k int, a *float32, rsa int, csa int, b *float32, rsb int, c *fl
 func tile256_6x2(k int, a *float32, rsa int, csa int, b *float32, rsb int, c *float32, ldc int, alpha float32, acc int, tail int)
 
 //go:noescape
-func raw256_1x1(k int, a *float32, rsa int, csa int, b *float32, rsb int, c *float32, ldc int, alpha float32, acc int, tail int)
-
-//go:noescape
-func raw256_1x4(k int, a *float32, rsa int, csa int, b *float32, rsb int, c *float32, ldc int, alpha float32, acc int, tail int)
-
-//go:noescape
 func transpose8(k8 int, src *float32, rs int, dst *float32, ds int)
 
 //go:noescape
@@ -168,3 +159,15 @@ func dots4(k int, x *float32, w *float32, ldw int, y *float32)
 
 //go:noescape
 func dots1(k int, x *float32, w *float32, ldw int, y *float32)
+
+//go:noescape
+func axpys512_8(k int, x *float32, b *float32, ldb int, y *float32)
+
+//go:noescape
+func axpys512_1(k int, x *float32, b *float32, ldb int, y *float32)
+
+//go:noescape
+func axpys256_8(k int, x *float32, b *float32, ldb int, y *float32)
+
+//go:noescape
+func axpys256_1(k int, x *float32, b *float32, ldb int, y *float32)

@@ -6214,173 +6214,6 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512_1x8(k int, a *float32, rsa int, csa int, b *float32, rsb int, c *float32, ldc int, alpha float32, acc int, tail int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·tile512_1x8(SB), NOSPLIT, $0-88
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), DX
-	MOVQ   rsa+16(FP), CX
-	MOVQ   csa+24(FP), BX
-	MOVQ   b+32(FP), SI
-	MOVQ   rsb+40(FP), DI
-	MOVQ   tail+80(FP), CX
-	MOVL   $0x00000001, R8
-	SHLL   CL, R8
-	DECL   R8
-	KMOVW  R8, K1
-	MOVQ   DX, CX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	TESTQ  AX, AX
-	JE     done
-	CMPQ   AX, $0x3c
-	JGE    long
-	XORQ   DX, DX
-	JMP    start
-
-long:
-	SUBQ $0x30, AX
-	MOVQ $0x00000030, DX
-
-start:
-	MOVQ         AX, R8
-	ANDQ         $0x01, R8
-	JE           even
-	VMOVUPS      (SI), Z8
-	VMOVUPS      64(SI), Z9
-	VMOVUPS      128(SI), Z10
-	VMOVUPS      192(SI), Z11
-	VMOVUPS      256(SI), Z12
-	VMOVUPS      320(SI), Z13
-	VMOVUPS      384(SI), Z14
-	VMOVUPS.Z    448(SI), K1, Z15
-	VBROADCASTSS (CX), Z16
-	VFMADD231PS  Z8, Z16, Z0
-	VFMADD231PS  Z9, Z16, Z1
-	VFMADD231PS  Z10, Z16, Z2
-	VFMADD231PS  Z11, Z16, Z3
-	VFMADD231PS  Z12, Z16, Z4
-	VFMADD231PS  Z13, Z16, Z5
-	VFMADD231PS  Z14, Z16, Z6
-	VFMADD231PS  Z15, Z16, Z7
-	ADDQ         BX, CX
-	ADDQ         DI, SI
-
-even:
-	SHRQ $0x01, AX
-	JE   next
-
-loop:
-	VMOVUPS      (SI), Z8
-	VMOVUPS      64(SI), Z9
-	VMOVUPS      128(SI), Z10
-	VMOVUPS      192(SI), Z11
-	VMOVUPS      256(SI), Z12
-	VMOVUPS      320(SI), Z13
-	VMOVUPS      384(SI), Z14
-	VMOVUPS.Z    448(SI), K1, Z15
-	VBROADCASTSS (CX), Z16
-	VFMADD231PS  Z8, Z16, Z0
-	VFMADD231PS  Z9, Z16, Z1
-	VFMADD231PS  Z10, Z16, Z2
-	VFMADD231PS  Z11, Z16, Z3
-	VFMADD231PS  Z12, Z16, Z4
-	VFMADD231PS  Z13, Z16, Z5
-	VFMADD231PS  Z14, Z16, Z6
-	VFMADD231PS  Z15, Z16, Z7
-	ADDQ         BX, CX
-	ADDQ         DI, SI
-	VMOVUPS      (SI), Z8
-	VMOVUPS      64(SI), Z9
-	VMOVUPS      128(SI), Z10
-	VMOVUPS      192(SI), Z11
-	VMOVUPS      256(SI), Z12
-	VMOVUPS      320(SI), Z13
-	VMOVUPS      384(SI), Z14
-	VMOVUPS.Z    448(SI), K1, Z15
-	VBROADCASTSS (CX), Z16
-	VFMADD231PS  Z8, Z16, Z0
-	VFMADD231PS  Z9, Z16, Z1
-	VFMADD231PS  Z10, Z16, Z2
-	VFMADD231PS  Z11, Z16, Z3
-	VFMADD231PS  Z12, Z16, Z4
-	VFMADD231PS  Z13, Z16, Z5
-	VFMADD231PS  Z14, Z16, Z6
-	VFMADD231PS  Z15, Z16, Z7
-	ADDQ         BX, CX
-	ADDQ         DI, SI
-	DECQ         AX
-	JNE          loop
-
-next:
-	TESTQ      DX, DX
-	JE         done
-	MOVQ       c+48(FP), AX
-	MOVQ       ldc+56(FP), DX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	PREFETCHT0 128(AX)
-	PREFETCHT0 192(AX)
-	PREFETCHT0 256(AX)
-	PREFETCHT0 320(AX)
-	PREFETCHT0 384(AX)
-	PREFETCHT0 448(AX)
-	MOVQ       $0x00000018, AX
-	XORQ       DX, DX
-	JMP        loop
-
-done:
-	MOVQ          c+48(FP), AX
-	MOVQ          ldc+56(FP), CX
-	MOVQ          acc+72(FP), CX
-	VBROADCASTSS  alpha+64(FP), Z30
-	TESTQ         CX, CX
-	JE            store
-	VFMADD213PS   (AX), Z30, Z0
-	VMOVUPS       Z0, (AX)
-	VFMADD213PS   64(AX), Z30, Z1
-	VMOVUPS       Z1, 64(AX)
-	VFMADD213PS   128(AX), Z30, Z2
-	VMOVUPS       Z2, 128(AX)
-	VFMADD213PS   192(AX), Z30, Z3
-	VMOVUPS       Z3, 192(AX)
-	VFMADD213PS   256(AX), Z30, Z4
-	VMOVUPS       Z4, 256(AX)
-	VFMADD213PS   320(AX), Z30, Z5
-	VMOVUPS       Z5, 320(AX)
-	VFMADD213PS   384(AX), Z30, Z6
-	VMOVUPS       Z6, 384(AX)
-	VFMADD213PS.Z 448(AX), Z30, K1, Z7
-	VMOVUPS       Z7, K1, 448(AX)
-	VZEROUPPER
-	RET
-
-store:
-	VMULPS  Z30, Z0, Z0
-	VMOVUPS Z0, (AX)
-	VMULPS  Z30, Z1, Z1
-	VMOVUPS Z1, 64(AX)
-	VMULPS  Z30, Z2, Z2
-	VMOVUPS Z2, 128(AX)
-	VMULPS  Z30, Z3, Z3
-	VMOVUPS Z3, 192(AX)
-	VMULPS  Z30, Z4, Z4
-	VMOVUPS Z4, 256(AX)
-	VMULPS  Z30, Z5, Z5
-	VMOVUPS Z5, 320(AX)
-	VMULPS  Z30, Z6, Z6
-	VMOVUPS Z6, 384(AX)
-	VMULPS  Z30, Z7, Z7
-	VMOVUPS Z7, K1, 448(AX)
-	VZEROUPPER
-	RET
-
 // func tile256_1x1(k int, a *float32, rsa int, csa int, b *float32, rsb int, c *float32, ldc int, alpha float32, acc int, tail int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile256_1x1(SB), NOSPLIT, $0-88
@@ -7997,212 +7830,6 @@ store:
 	VZEROUPPER
 	RET
 
-// func raw256_1x1(k int, a *float32, rsa int, csa int, b *float32, rsb int, c *float32, ldc int, alpha float32, acc int, tail int)
-// Requires: AVX, FMA3, MMX+
-TEXT ·raw256_1x1(SB), NOSPLIT, $0-88
-	MOVQ    k+0(FP), AX
-	MOVQ    a+8(FP), CX
-	MOVQ    rsa+16(FP), DX
-	MOVQ    csa+24(FP), DX
-	MOVQ    b+32(FP), BX
-	MOVQ    rsb+40(FP), SI
-	MOVQ    tail+80(FP), DI
-	LEAQ    productMasks<>+0(SB), R8
-	NEGQ    DI
-	VMOVUPS 32(R8)(DI*4), Y15
-	VXORPS  Y0, Y0, Y0
-	TESTQ   AX, AX
-	JE      done
-	CMPQ    AX, $0x3c
-	JGE     long
-	XORQ    DI, DI
-	JMP     start
-
-long:
-	SUBQ $0x30, AX
-	MOVQ $0x00000030, DI
-
-start:
-	MOVQ         AX, R8
-	ANDQ         $0x01, R8
-	JE           even
-	VMASKMOVPS   (BX), Y15, Y1
-	VBROADCASTSS (CX), Y2
-	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-
-even:
-	SHRQ $0x01, AX
-	JE   next
-
-loop:
-	VMASKMOVPS   (BX), Y15, Y1
-	VBROADCASTSS (CX), Y2
-	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	VMASKMOVPS   (BX), Y15, Y1
-	VBROADCASTSS (CX), Y2
-	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	DECQ         AX
-	JNE          loop
-
-next:
-	TESTQ      DI, DI
-	JE         done
-	MOVQ       c+48(FP), AX
-	MOVQ       ldc+56(FP), DI
-	PREFETCHT0 (AX)
-	MOVQ       $0x00000018, AX
-	XORQ       DI, DI
-	JMP        loop
-
-done:
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	MOVQ         acc+72(FP), CX
-	VBROADCASTSS alpha+64(FP), Y14
-	MOVQ         tail+80(FP), DX
-	LEAQ         productMasks<>+0(SB), BX
-	NEGQ         DX
-	VMOVUPS      32(BX)(DX*4), Y15
-	TESTQ        CX, CX
-	JE           store
-	VMASKMOVPS   (AX), Y15, Y13
-	VFMADD213PS  Y13, Y14, Y0
-	VMASKMOVPS   Y0, Y15, (AX)
-	VZEROUPPER
-	RET
-
-store:
-	VMULPS     Y14, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
-	VZEROUPPER
-	RET
-
-// func raw256_1x4(k int, a *float32, rsa int, csa int, b *float32, rsb int, c *float32, ldc int, alpha float32, acc int, tail int)
-// Requires: AVX, FMA3, MMX+
-TEXT ·raw256_1x4(SB), NOSPLIT, $0-88
-	MOVQ    k+0(FP), AX
-	MOVQ    a+8(FP), CX
-	MOVQ    rsa+16(FP), DX
-	MOVQ    csa+24(FP), DX
-	MOVQ    b+32(FP), BX
-	MOVQ    rsb+40(FP), SI
-	MOVQ    tail+80(FP), DI
-	LEAQ    productMasks<>+0(SB), R8
-	NEGQ    DI
-	VMOVUPS 32(R8)(DI*4), Y15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	TESTQ   AX, AX
-	JE      done
-	CMPQ    AX, $0x3c
-	JGE     long
-	XORQ    DI, DI
-	JMP     start
-
-long:
-	SUBQ $0x30, AX
-	MOVQ $0x00000030, DI
-
-start:
-	MOVQ         AX, R8
-	ANDQ         $0x01, R8
-	JE           even
-	VMOVUPS      (BX), Y4
-	VMOVUPS      32(BX), Y5
-	VMOVUPS      64(BX), Y6
-	VMASKMOVPS   96(BX), Y15, Y7
-	VBROADCASTSS (CX), Y8
-	VFMADD231PS  Y4, Y8, Y0
-	VFMADD231PS  Y5, Y8, Y1
-	VFMADD231PS  Y6, Y8, Y2
-	VFMADD231PS  Y7, Y8, Y3
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-
-even:
-	SHRQ $0x01, AX
-	JE   next
-
-loop:
-	VMOVUPS      (BX), Y4
-	VMOVUPS      32(BX), Y5
-	VMOVUPS      64(BX), Y6
-	VMASKMOVPS   96(BX), Y15, Y7
-	VBROADCASTSS (CX), Y8
-	VFMADD231PS  Y4, Y8, Y0
-	VFMADD231PS  Y5, Y8, Y1
-	VFMADD231PS  Y6, Y8, Y2
-	VFMADD231PS  Y7, Y8, Y3
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	VMOVUPS      (BX), Y4
-	VMOVUPS      32(BX), Y5
-	VMOVUPS      64(BX), Y6
-	VMASKMOVPS   96(BX), Y15, Y7
-	VBROADCASTSS (CX), Y8
-	VFMADD231PS  Y4, Y8, Y0
-	VFMADD231PS  Y5, Y8, Y1
-	VFMADD231PS  Y6, Y8, Y2
-	VFMADD231PS  Y7, Y8, Y3
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	DECQ         AX
-	JNE          loop
-
-next:
-	TESTQ      DI, DI
-	JE         done
-	MOVQ       c+48(FP), AX
-	MOVQ       ldc+56(FP), DI
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	MOVQ       $0x00000018, AX
-	XORQ       DI, DI
-	JMP        loop
-
-done:
-	MOVQ         c+48(FP), AX
-	MOVQ         ldc+56(FP), CX
-	MOVQ         acc+72(FP), CX
-	VBROADCASTSS alpha+64(FP), Y14
-	MOVQ         tail+80(FP), DX
-	LEAQ         productMasks<>+0(SB), BX
-	NEGQ         DX
-	VMOVUPS      32(BX)(DX*4), Y15
-	TESTQ        CX, CX
-	JE           store
-	VFMADD213PS  (AX), Y14, Y0
-	VMOVUPS      Y0, (AX)
-	VFMADD213PS  32(AX), Y14, Y1
-	VMOVUPS      Y1, 32(AX)
-	VFMADD213PS  64(AX), Y14, Y2
-	VMOVUPS      Y2, 64(AX)
-	VMASKMOVPS   96(AX), Y15, Y13
-	VFMADD213PS  Y13, Y14, Y3
-	VMASKMOVPS   Y3, Y15, 96(AX)
-	VZEROUPPER
-	RET
-
-store:
-	VMULPS     Y14, Y0, Y0
-	VMOVUPS    Y0, (AX)
-	VMULPS     Y14, Y1, Y1
-	VMOVUPS    Y1, 32(AX)
-	VMULPS     Y14, Y2, Y2
-	VMOVUPS    Y2, 64(AX)
-	VMULPS     Y14, Y3, Y3
-	VMASKMOVPS Y3, Y15, 96(AX)
-	VZEROUPPER
-	RET
-
 // func transpose8(k8 int, src *float32, rs int, dst *float32, ds int)
 // Requires: AVX
 TEXT ·transpose8(SB), NOSPLIT, $0-40
@@ -8480,5 +8107,353 @@ sum:
 	VHADDPS      X8, X8, X8
 	VHADDPS      X8, X8, X8
 	VMOVSS       X8, (BX)
+	VZEROUPPER
+	RET
+
+// func axpys512_8(k int, x *float32, b *float32, ldb int, y *float32)
+// Requires: AVX, AVX512F
+TEXT ·axpys512_8(SB), NOSPLIT, $0-40
+	MOVQ         k+0(FP), CX
+	MOVQ         x+8(FP), R8
+	MOVQ         b+16(FP), SI
+	MOVQ         ldb+24(FP), AX
+	MOVQ         y+32(FP), DX
+	LEAQ         (AX)(AX*2), BX
+	LEAQ         (SI)(AX*4), DI
+	ADDQ         AX, DI
+	VBROADCASTSS (R8), Z8
+	VBROADCASTSS 4(R8), Z9
+	VBROADCASTSS 8(R8), Z10
+	VBROADCASTSS 12(R8), Z11
+	VBROADCASTSS 16(R8), Z12
+	VBROADCASTSS 20(R8), Z13
+	VBROADCASTSS 24(R8), Z14
+	VBROADCASTSS 28(R8), Z15
+
+wide:
+	CMPQ        CX, $0x00000040
+	JL          one
+	VMOVUPS     (DX), Z0
+	VMOVUPS     64(DX), Z1
+	VMOVUPS     128(DX), Z2
+	VMOVUPS     192(DX), Z3
+	VFMADD231PS (SI), Z8, Z0
+	VFMADD231PS 64(SI), Z8, Z1
+	VFMADD231PS 128(SI), Z8, Z2
+	VFMADD231PS 192(SI), Z8, Z3
+	VFMADD231PS (SI)(AX*1), Z9, Z0
+	VFMADD231PS 64(SI)(AX*1), Z9, Z1
+	VFMADD231PS 128(SI)(AX*1), Z9, Z2
+	VFMADD231PS 192(SI)(AX*1), Z9, Z3
+	VFMADD231PS (SI)(AX*2), Z10, Z0
+	VFMADD231PS 64(SI)(AX*2), Z10, Z1
+	VFMADD231PS 128(SI)(AX*2), Z10, Z2
+	VFMADD231PS 192(SI)(AX*2), Z10, Z3
+	VFMADD231PS (SI)(BX*1), Z11, Z0
+	VFMADD231PS 64(SI)(BX*1), Z11, Z1
+	VFMADD231PS 128(SI)(BX*1), Z11, Z2
+	VFMADD231PS 192(SI)(BX*1), Z11, Z3
+	VFMADD231PS (SI)(AX*4), Z12, Z0
+	VFMADD231PS 64(SI)(AX*4), Z12, Z1
+	VFMADD231PS 128(SI)(AX*4), Z12, Z2
+	VFMADD231PS 192(SI)(AX*4), Z12, Z3
+	VFMADD231PS (DI), Z13, Z0
+	VFMADD231PS 64(DI), Z13, Z1
+	VFMADD231PS 128(DI), Z13, Z2
+	VFMADD231PS 192(DI), Z13, Z3
+	VFMADD231PS (DI)(AX*1), Z14, Z0
+	VFMADD231PS 64(DI)(AX*1), Z14, Z1
+	VFMADD231PS 128(DI)(AX*1), Z14, Z2
+	VFMADD231PS 192(DI)(AX*1), Z14, Z3
+	VFMADD231PS (DI)(AX*2), Z15, Z0
+	VFMADD231PS 64(DI)(AX*2), Z15, Z1
+	VFMADD231PS 128(DI)(AX*2), Z15, Z2
+	VFMADD231PS 192(DI)(AX*2), Z15, Z3
+	VMOVUPS     Z0, (DX)
+	VMOVUPS     Z1, 64(DX)
+	VMOVUPS     Z2, 128(DX)
+	VMOVUPS     Z3, 192(DX)
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, SI
+	ADDQ        $0x00000100, DI
+	SUBQ        $0x00000040, CX
+	JMP         wide
+
+one:
+	CMPQ        CX, $0x00000010
+	JL          part
+	VMOVUPS     (DX), Z0
+	VFMADD231PS (SI), Z8, Z0
+	VFMADD231PS (SI)(AX*1), Z9, Z0
+	VFMADD231PS (SI)(AX*2), Z10, Z0
+	VFMADD231PS (SI)(BX*1), Z11, Z0
+	VFMADD231PS (SI)(AX*4), Z12, Z0
+	VFMADD231PS (DI), Z13, Z0
+	VFMADD231PS (DI)(AX*1), Z14, Z0
+	VFMADD231PS (DI)(AX*2), Z15, Z0
+	VMOVUPS     Z0, (DX)
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, SI
+	ADDQ        $0x00000040, DI
+	SUBQ        $0x00000010, CX
+	JMP         one
+
+part:
+	TESTQ       CX, CX
+	JE          done
+	MOVL        $0x00000001, R8
+	SHLL        CL, R8
+	DECL        R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (DX), K1, Z0
+	VMOVUPS.Z   (SI), K1, Z1
+	VFMADD231PS Z1, Z8, Z0
+	VMOVUPS.Z   (SI)(AX*1), K1, Z1
+	VFMADD231PS Z1, Z9, Z0
+	VMOVUPS.Z   (SI)(AX*2), K1, Z1
+	VFMADD231PS Z1, Z10, Z0
+	VMOVUPS.Z   (SI)(BX*1), K1, Z1
+	VFMADD231PS Z1, Z11, Z0
+	VMOVUPS.Z   (SI)(AX*4), K1, Z1
+	VFMADD231PS Z1, Z12, Z0
+	VMOVUPS.Z   (DI), K1, Z1
+	VFMADD231PS Z1, Z13, Z0
+	VMOVUPS.Z   (DI)(AX*1), K1, Z1
+	VFMADD231PS Z1, Z14, Z0
+	VMOVUPS.Z   (DI)(AX*2), K1, Z1
+	VFMADD231PS Z1, Z15, Z0
+	VMOVUPS     Z0, K1, (DX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func axpys512_1(k int, x *float32, b *float32, ldb int, y *float32)
+// Requires: AVX, AVX512F
+TEXT ·axpys512_1(SB), NOSPLIT, $0-40
+	MOVQ         k+0(FP), CX
+	MOVQ         x+8(FP), BX
+	MOVQ         b+16(FP), DX
+	MOVQ         ldb+24(FP), AX
+	MOVQ         y+32(FP), AX
+	VBROADCASTSS (BX), Z8
+
+wide:
+	CMPQ        CX, $0x00000040
+	JL          one
+	VMOVUPS     (AX), Z0
+	VMOVUPS     64(AX), Z1
+	VMOVUPS     128(AX), Z2
+	VMOVUPS     192(AX), Z3
+	VFMADD231PS (DX), Z8, Z0
+	VFMADD231PS 64(DX), Z8, Z1
+	VFMADD231PS 128(DX), Z8, Z2
+	VFMADD231PS 192(DX), Z8, Z3
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     Z3, 192(AX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, DX
+	SUBQ        $0x00000040, CX
+	JMP         wide
+
+one:
+	CMPQ        CX, $0x00000010
+	JL          part
+	VMOVUPS     (AX), Z0
+	VFMADD231PS (DX), Z8, Z0
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, DX
+	SUBQ        $0x00000010, CX
+	JMP         one
+
+part:
+	TESTQ       CX, CX
+	JE          done
+	MOVL        $0x00000001, BX
+	SHLL        CL, BX
+	DECL        BX
+	KMOVW       BX, K1
+	VMOVUPS.Z   (AX), K1, Z0
+	VMOVUPS.Z   (DX), K1, Z1
+	VFMADD231PS Z1, Z8, Z0
+	VMOVUPS     Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func axpys256_8(k int, x *float32, b *float32, ldb int, y *float32)
+// Requires: AVX, FMA3
+TEXT ·axpys256_8(SB), NOSPLIT, $0-40
+	MOVQ         k+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         ldb+24(FP), BX
+	MOVQ         y+32(FP), SI
+	LEAQ         (BX)(BX*2), DI
+	LEAQ         (DX)(BX*4), R8
+	ADDQ         BX, R8
+	VBROADCASTSS (CX), Y8
+	VBROADCASTSS 4(CX), Y9
+	VBROADCASTSS 8(CX), Y10
+	VBROADCASTSS 12(CX), Y11
+	VBROADCASTSS 16(CX), Y12
+	VBROADCASTSS 20(CX), Y13
+	VBROADCASTSS 24(CX), Y14
+	VBROADCASTSS 28(CX), Y15
+
+wide:
+	CMPQ        AX, $0x00000020
+	JL          one
+	VMOVUPS     (SI), Y0
+	VMOVUPS     32(SI), Y1
+	VMOVUPS     64(SI), Y2
+	VMOVUPS     96(SI), Y3
+	VFMADD231PS (DX), Y8, Y0
+	VFMADD231PS 32(DX), Y8, Y1
+	VFMADD231PS 64(DX), Y8, Y2
+	VFMADD231PS 96(DX), Y8, Y3
+	VFMADD231PS (DX)(BX*1), Y9, Y0
+	VFMADD231PS 32(DX)(BX*1), Y9, Y1
+	VFMADD231PS 64(DX)(BX*1), Y9, Y2
+	VFMADD231PS 96(DX)(BX*1), Y9, Y3
+	VFMADD231PS (DX)(BX*2), Y10, Y0
+	VFMADD231PS 32(DX)(BX*2), Y10, Y1
+	VFMADD231PS 64(DX)(BX*2), Y10, Y2
+	VFMADD231PS 96(DX)(BX*2), Y10, Y3
+	VFMADD231PS (DX)(DI*1), Y11, Y0
+	VFMADD231PS 32(DX)(DI*1), Y11, Y1
+	VFMADD231PS 64(DX)(DI*1), Y11, Y2
+	VFMADD231PS 96(DX)(DI*1), Y11, Y3
+	VFMADD231PS (DX)(BX*4), Y12, Y0
+	VFMADD231PS 32(DX)(BX*4), Y12, Y1
+	VFMADD231PS 64(DX)(BX*4), Y12, Y2
+	VFMADD231PS 96(DX)(BX*4), Y12, Y3
+	VFMADD231PS (R8), Y13, Y0
+	VFMADD231PS 32(R8), Y13, Y1
+	VFMADD231PS 64(R8), Y13, Y2
+	VFMADD231PS 96(R8), Y13, Y3
+	VFMADD231PS (R8)(BX*1), Y14, Y0
+	VFMADD231PS 32(R8)(BX*1), Y14, Y1
+	VFMADD231PS 64(R8)(BX*1), Y14, Y2
+	VFMADD231PS 96(R8)(BX*1), Y14, Y3
+	VFMADD231PS (R8)(BX*2), Y15, Y0
+	VFMADD231PS 32(R8)(BX*2), Y15, Y1
+	VFMADD231PS 64(R8)(BX*2), Y15, Y2
+	VFMADD231PS 96(R8)(BX*2), Y15, Y3
+	VMOVUPS     Y0, (SI)
+	VMOVUPS     Y1, 32(SI)
+	VMOVUPS     Y2, 64(SI)
+	VMOVUPS     Y3, 96(SI)
+	ADDQ        $0x00000080, SI
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, R8
+	SUBQ        $0x00000020, AX
+	JMP         wide
+
+one:
+	CMPQ        AX, $0x00000008
+	JL          part
+	VMOVUPS     (SI), Y0
+	VFMADD231PS (DX), Y8, Y0
+	VFMADD231PS (DX)(BX*1), Y9, Y0
+	VFMADD231PS (DX)(BX*2), Y10, Y0
+	VFMADD231PS (DX)(DI*1), Y11, Y0
+	VFMADD231PS (DX)(BX*4), Y12, Y0
+	VFMADD231PS (R8), Y13, Y0
+	VFMADD231PS (R8)(BX*1), Y14, Y0
+	VFMADD231PS (R8)(BX*2), Y15, Y0
+	VMOVUPS     Y0, (SI)
+	ADDQ        $0x00000020, SI
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, R8
+	SUBQ        $0x00000008, AX
+	JMP         one
+
+part:
+	TESTQ       AX, AX
+	JE          done
+	LEAQ        productMasks<>+0(SB), CX
+	NEGQ        AX
+	VMOVUPS     32(CX)(AX*4), Y7
+	VMASKMOVPS  (SI), Y7, Y0
+	VMASKMOVPS  (DX), Y7, Y1
+	VFMADD231PS Y1, Y8, Y0
+	VMASKMOVPS  (DX)(BX*1), Y7, Y1
+	VFMADD231PS Y1, Y9, Y0
+	VMASKMOVPS  (DX)(BX*2), Y7, Y1
+	VFMADD231PS Y1, Y10, Y0
+	VMASKMOVPS  (DX)(DI*1), Y7, Y1
+	VFMADD231PS Y1, Y11, Y0
+	VMASKMOVPS  (DX)(BX*4), Y7, Y1
+	VFMADD231PS Y1, Y12, Y0
+	VMASKMOVPS  (R8), Y7, Y1
+	VFMADD231PS Y1, Y13, Y0
+	VMASKMOVPS  (R8)(BX*1), Y7, Y1
+	VFMADD231PS Y1, Y14, Y0
+	VMASKMOVPS  (R8)(BX*2), Y7, Y1
+	VFMADD231PS Y1, Y15, Y0
+	VMASKMOVPS  Y0, Y7, (SI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func axpys256_1(k int, x *float32, b *float32, ldb int, y *float32)
+// Requires: AVX, FMA3
+TEXT ·axpys256_1(SB), NOSPLIT, $0-40
+	MOVQ         k+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         ldb+24(FP), BX
+	MOVQ         y+32(FP), BX
+	VBROADCASTSS (CX), Y8
+
+wide:
+	CMPQ        AX, $0x00000020
+	JL          one
+	VMOVUPS     (BX), Y0
+	VMOVUPS     32(BX), Y1
+	VMOVUPS     64(BX), Y2
+	VMOVUPS     96(BX), Y3
+	VFMADD231PS (DX), Y8, Y0
+	VFMADD231PS 32(DX), Y8, Y1
+	VFMADD231PS 64(DX), Y8, Y2
+	VFMADD231PS 96(DX), Y8, Y3
+	VMOVUPS     Y0, (BX)
+	VMOVUPS     Y1, 32(BX)
+	VMOVUPS     Y2, 64(BX)
+	VMOVUPS     Y3, 96(BX)
+	ADDQ        $0x00000080, BX
+	ADDQ        $0x00000080, DX
+	SUBQ        $0x00000020, AX
+	JMP         wide
+
+one:
+	CMPQ        AX, $0x00000008
+	JL          part
+	VMOVUPS     (BX), Y0
+	VFMADD231PS (DX), Y8, Y0
+	VMOVUPS     Y0, (BX)
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, DX
+	SUBQ        $0x00000008, AX
+	JMP         one
+
+part:
+	TESTQ       AX, AX
+	JE          done
+	LEAQ        productMasks<>+0(SB), CX
+	NEGQ        AX
+	VMOVUPS     32(CX)(AX*4), Y7
+	VMASKMOVPS  (BX), Y7, Y0
+	VMASKMOVPS  (DX), Y7, Y1
+	VFMADD231PS Y1, Y8, Y0
+	VMASKMOVPS  Y0, Y7, (BX)
+
+done:
 	VZEROUPPER
 	RET

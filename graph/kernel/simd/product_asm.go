@@ -179,8 +179,8 @@ func MulRaw(m, n, k int, alpha float32, a []float32, rsa, csa int, b []float32, 
 	_ = a[(m-1)*rsa+(k-1)*csa]
 	holds(b, k, n, ldb)
 	holds(c, m, n, ldc)
-	if Active() != AVX512 {
-		row256(n, k, alpha, a, csa, b, ldb, acc, c)
+	if m == 1 {
+		rowRaw(n, k, alpha, a, csa, b, ldb, acc, c)
 		return
 	}
 	for i := 0; i < m; i += 14 {
@@ -198,9 +198,6 @@ func MulRaw(m, n, k int, alpha float32, a []float32, rsa, csa int, b []float32, 
 // covers, and how many lanes of its last vector.
 func widest(h, n int) (f tile, w, tail int) {
 	switch {
-	case h == 1 && n > 112:
-		w = min(n, 128)
-		return tile512_1x8, w, w - 112
 	case h <= 6 && n > 48:
 		w = min(n, 64)
 		return tiles512x4[h], w, w - 48
@@ -211,17 +208,44 @@ func widest(h, n int) (f tile, w, tail int) {
 	return tiles512x1[h], n, n
 }
 
-// row256 is MulRaw of one row with AVX2.
-func row256(n, k int, alpha float32, a []float32, csa int, b []float32, ldb int, acc bool, c []float32) {
-	for j := 0; j < n; {
-		f, w := raw256_1x1, min(n-j, 8)
-		tail := w
-		if n-j > 24 {
-			f, w = raw256_1x4, min(n-j, 32)
-			tail = w - 24
+// rowRaw is MulRaw of one row. It goes along the rows of B, which memory likes
+// better than narrow panels.
+func rowRaw(n, k int, alpha float32, a []float32, csa int, b []float32, ldb int, acc bool, c []float32) {
+	wide := wide()
+	var buf [1024]float32
+	for j := 0; j < n; j += len(buf) {
+		w := min(n-j, len(buf))
+		y := c[j : j+w]
+		sum := y
+		if acc {
+			sum = buf[:w]
 		}
-		f(k, &a[0], 4, csa*4, &b[j], ldb*4, &c[j], 4, alpha, one(acc), tail)
-		j += w
+		clear(sum)
+		l := 0
+		var x [8]float32
+		for ; l+len(x) <= k; l += len(x) {
+			for i := range x {
+				x[i] = a[(l+i)*csa]
+			}
+			if wide {
+				axpys512_8(w, &x[0], &b[l*ldb+j], ldb*4, &sum[0])
+			} else {
+				axpys256_8(w, &x[0], &b[l*ldb+j], ldb*4, &sum[0])
+			}
+		}
+		for ; l < k; l++ {
+			if wide {
+				axpys512_1(w, &a[l*csa], &b[l*ldb+j], ldb*4, &sum[0])
+			} else {
+				axpys256_1(w, &a[l*csa], &b[l*ldb+j], ldb*4, &sum[0])
+			}
+		}
+		switch {
+		case acc:
+			Axpy(y, sum, alpha)
+		case alpha != 1:
+			Scale(y, y, alpha)
+		}
 	}
 }
 

@@ -17,19 +17,20 @@ func main() {
 	for rows := 1; rows <= 6; rows++ {
 		avx512.tile(rows, 4)
 	}
-	avx512.tile(1, 8)
 	for rows := 1; rows <= 6; rows++ {
 		avx2.tile(rows, 1)
 		avx2.tile(rows, 2)
 	}
-	avx2.raw(1, 1)
-	avx2.raw(1, 4)
 	transpose8()
 	avx512.copyPanel()
 	avx2.copyPanel()
 	copyRows()
 	dots(4)
 	dots(1)
+	for _, s := range []isa{avx512, avx2} {
+		s.axpys(8)
+		s.axpys(1)
+	}
 	Generate()
 }
 

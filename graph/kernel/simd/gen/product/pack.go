@@ -161,3 +161,80 @@ func dots(n int) {
 	VZEROUPPER()
 	RET()
 }
+
+// axpys adds x[0]·b[0], x[1]·b[1], …, n rows of B one after the other, to y.
+// B's rows are ldb bytes apart.
+func (s isa) axpys(n int) {
+	TEXT(fmt.Sprintf("axpys%s_%d", s.name, n), NOSPLIT, "func(k int, x, b *float32, ldb int, y *float32)")
+	Pragma("noescape")
+	k, x, b, ldb, y := param("k"), param("x"), param("b"), param("ldb"), param("y")
+	r := newRows(b, ldb, n)
+	bc := s.v[8 : 8+n]
+	for i, v := range bc {
+		VBROADCASTSS(Mem{Base: x, Disp: 4 * i}, v)
+	}
+	const wide = 4 // vectors at once
+	advance := func(vectors int) {
+		bytes := U32(uint32(vectors * s.bytes))
+		ADDQ(bytes, y)
+		for _, p := range r.base {
+			ADDQ(bytes, p)
+		}
+		SUBQ(U32(uint32(vectors*s.lanes())), k)
+	}
+	loop := func(label, next string, vectors int) {
+		Label(label)
+		CMPQ(k, U32(uint32(vectors*s.lanes())))
+		JL(LabelRef(next))
+		for j := range vectors {
+			VMOVUPS(Mem{Base: y, Disp: j * s.bytes}, s.v[j])
+		}
+		for i, v := range bc {
+			for j := range vectors {
+				VFMADD231PS(r.at(i, j*s.bytes), v, s.v[j])
+			}
+		}
+		for j := range vectors {
+			VMOVUPS(s.v[j], Mem{Base: y, Disp: j * s.bytes})
+		}
+		advance(vectors)
+		JMP(LabelRef(label))
+	}
+	loop("wide", "one", wide)
+	loop("one", "part", 1)
+	Label("part")
+	TESTQ(k, k)
+	JE(LabelRef("done"))
+	t := &tile{isa: s, nv: 1}
+	if s.bytes == 64 {
+		m := GP32()
+		MOVQ(k, RCX)
+		MOVL(U32(1), m)
+		SHLL(CL, m)
+		DECL(m)
+		KMOVW(m, K1)
+	} else {
+		t.my = s.v[7]
+		p := GP64()
+		LEAQ(masks, p)
+		NEGQ(k)
+		VMOVUPS(Mem{Base: p, Index: k, Scale: 4, Disp: 32}, t.my)
+	}
+	t.loadB(y, 0, s.v[0], true)
+	for i, v := range bc {
+		if s.bytes == 64 {
+			VMOVUPS_Z(r.at(i, 0), K1, s.v[1])
+		} else {
+			VMASKMOVPS(r.at(i, 0), t.my, s.v[1])
+		}
+		VFMADD231PS(s.v[1], v, s.v[0])
+	}
+	if s.bytes == 64 {
+		VMOVUPS(s.v[0], K1, Mem{Base: y})
+	} else {
+		VMASKMOVPS(s.v[0], t.my, Mem{Base: y})
+	}
+	Label("done")
+	VZEROUPPER()
+	RET()
+}

@@ -14,13 +14,9 @@ const tileSignature = "func(k int, a *float32, rsa, csa int, b *float32, rsb int
 // and nv vectors. Element (i, l) of A is at a + i·rsa + l·csa, row l of B at
 // b + l·rsb, strides being bytes. Only tail lanes of the last vector of C
 // exist; with AVX-512 this holds for B too.
-func (s isa) tile(n, nv int) { s.multiply("tile", n, nv, s.bytes == 64) }
-
-// raw is tile for AVX2 and a B whose last vector is partial as well.
-func (s isa) raw(n, nv int) { s.multiply("raw", n, nv, true) }
-
-func (s isa) multiply(name string, n, nv int, maskB bool) {
-	TEXT(fmt.Sprintf("%s%s_%dx%d", name, s.name, n, nv), NOSPLIT, tileSignature)
+func (s isa) tile(n, nv int) {
+	maskB := s.bytes == 64
+	TEXT(fmt.Sprintf("tile%s_%dx%d", s.name, n, nv), NOSPLIT, tileSignature)
 	Pragma("noescape")
 	t := &tile{isa: s, nv: nv}
 	k := param("k")
@@ -28,7 +24,7 @@ func (s isa) multiply(name string, n, nv int, maskB bool) {
 	rsa, csa := param("rsa"), param("csa")
 	b, rsb := param("b"), param("rsb")
 	if maskB {
-		t.mask(s.v[len(s.v)-1])
+		t.mask(nil)
 	}
 	a := newRows(ap, rsa, n)
 	used := 0
@@ -44,9 +40,6 @@ func (s isa) multiply(name string, n, nv int, maskB bool) {
 		}
 	}
 	spare := s.v[used:]
-	if maskB && s.bytes == 32 {
-		spare = spare[:len(spare)-1] // the mask
-	}
 	step := func() {
 		t.step(a, b, spare, maskB)
 		for _, p := range a.base {
