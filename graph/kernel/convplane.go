@@ -99,6 +99,14 @@ func fromPhases[T Float](x, phases, bias []T, k Conv, p block) {
 					fill(to, v)
 				}
 				row := phases[(c*k.fh+i)*k.fw*n+((b-p.b0)*rows+r-p.r0)*k.pw:]
+				if k.Stride == 2 && k.fw == 2 && !bare {
+					even, odd := row[k.Pad/2:k.pw], row[n+k.Pad/2:n+k.pw]
+					if k.Pad%2 == 1 {
+						even, odd = odd, even[1:]
+					}
+					alternate(to, even, odd, v)
+					continue
+				}
 				for j := range k.fw {
 					lo, hi := k.inside(j)
 					from := row[j*n+lo : j*n+hi]
@@ -107,6 +115,23 @@ func fromPhases[T Float](x, phases, bias []T, k Conv, p block) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// alternate sets to[2i] = even[i] + v and to[2i+1] = odd[i] + v.
+func alternate[T Float](to, even, odd []T, v T) {
+	for len(to) >= 8 && len(even) >= 4 && len(odd) >= 4 {
+		d, e, o := (*[8]T)(to), (*[4]T)(even), (*[4]T)(odd)
+		d[0], d[1], d[2], d[3] = e[0]+v, o[0]+v, e[1]+v, o[1]+v
+		d[4], d[5], d[6], d[7] = e[2]+v, o[2]+v, e[3]+v, o[3]+v
+		to, even, odd = to[8:], even[4:], odd[4:]
+	}
+	for i := range to {
+		if i%2 == 0 {
+			to[i] = even[i/2] + v
+		} else {
+			to[i] = odd[i/2] + v
 		}
 	}
 }
