@@ -23,7 +23,7 @@ func tiny() Config {
 	t := &c.Text
 	t.Context, t.ProjectionDim = 5, 3
 	t.HiddenSize, t.Intermediate, t.Layers, t.Heads = 6, 5, 2, 3
-	c.SetVocabulary(9)
+	c.SetVocabulary(9, 7, 8)
 	return c
 }
 

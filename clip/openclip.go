@@ -221,7 +221,7 @@ func (s *store) sizes() (Config, error) {
 	t.Context = dims("positional_embedding", 2)[0]
 	table := dims("token_embedding.weight", 2)
 	t.HiddenSize = table[1]
-	c.SetVocabulary(table[0])
+	c.SetVocabulary(table[0], table[0]-2, table[0]-1)
 	t.Intermediate = dims("transformer.resblocks.0.mlp.c_fc.bias", 1)[0]
 	t.Layers = s.depth("transformer.resblocks.%d.ln_1.bias")
 	c.ProjectionDim = dims("visual.proj", 2)[1]

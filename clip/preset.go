@@ -19,8 +19,8 @@ func published(patch, width, layers, text, projection int) Config {
 	return c
 }
 
-// small is a model of width 64 for images of 28 to 64 pixels and captions of a
-// few words. Vocabulary and tokens are to be set to a tokenizer's.
+// small is a model for images of 28 to 64 pixels and captions of a few words, of
+// about 210,000 parameters. The vocabulary is to be set to a tokenizer's.
 func small(image, patch, channels int) Config {
 	c := defaults()
 	c.ProjectionDim = 64
@@ -29,7 +29,7 @@ func small(image, patch, channels int) Config {
 	v.HiddenSize, v.Intermediate, v.Layers, v.Heads, v.ProjectionDim = 64, 128, 4, 4, 64
 	t := &c.Text
 	t.Vocabulary, t.Context, t.BOS, t.EOS = 512, 16, 510, 511
-	t.HiddenSize, t.Intermediate, t.Layers, t.Heads, t.ProjectionDim = 64, 128, 2, 4, 64
+	t.HiddenSize, t.Intermediate, t.Layers, t.Heads, t.ProjectionDim = 48, 96, 2, 4, 64
 	return c
 }
 
@@ -65,8 +65,8 @@ func Preset(name string) (Config, error) {
 	return Config{}, errors.Errorf("there is no preset %q, only %s", name, strings.Join(Presets(), ", "))
 }
 
-// SetVocabulary makes the configuration that of a tokenizer with v tokens,
-// whose last two are start and end.
-func (c *Config) SetVocabulary(v int) {
-	c.Text.Vocabulary, c.Text.BOS, c.Text.EOS = v, v-2, v-1
+// SetVocabulary makes the configuration that of a tokenizer with v tokens, of
+// which start and end go around a text.
+func (c *Config) SetVocabulary(v, start, end int) {
+	c.Text.Vocabulary, c.Text.BOS, c.Text.EOS = v, start, end
 }

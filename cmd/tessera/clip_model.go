@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/pkg/errors"
@@ -208,4 +210,26 @@ func prepareFile(p data.Preprocess, file string, dst []float32) error {
 		return err
 	}
 	return p.Normalize(dst, im)
+}
+
+// clipDepth places a parameter for the decay of learning rates by layer: the
+// embeddings are layer 0, the last block of either tower depth−1, and what
+// follows the blocks depth.
+func clipDepth(c clip.Config, depth int) func(name string) int {
+	return func(name string) int {
+		blocks := c.Text.Layers
+		if strings.HasPrefix(name, "vision_") {
+			blocks = c.Vision.Layers
+		}
+		if strings.Contains(name, ".embeddings.") || strings.Contains(name, ".pre_layrnorm.") {
+			return 0
+		}
+		_, rest, ok := strings.Cut(name, ".encoder.layers.")
+		number, _, _ := strings.Cut(rest, ".")
+		i, err := strconv.Atoi(number)
+		if !ok || err != nil {
+			return depth
+		}
+		return depth - blocks + i
+	}
 }

@@ -1,0 +1,335 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/pkg/errors"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"tessera/clip"
+	"tessera/clip/bpe"
+	"tessera/graph"
+	"tessera/train"
+	"tessera/train/data"
+	"tessera/train/optim"
+)
+
+func newClipTrain() *cobra.Command {
+	var o clipSettings
+	cmd := &cobra.Command{
+		Use:   "train --data SPEC --out DIR",
+		Short: "Train image and text towers from scratch",
+		Long: `Train a model on images with captions, and a tokenizer on the captions first.
+
+The data is "shapes", drawn with captions as it is needed, or a data set of
+labelled images as for "tessera vit train", whose captions are templates around
+the names of classes. Of shapes, --held-out combinations of color and shape are
+never seen in training; how well they are found among all is printed at the end.
+
+DIR receives the model (config.json, model.safetensors, vocab.json, merges.txt,
+preprocessor_config.json), metrics.jsonl and, in checkpoints, what --resume needs.`,
+		Example: `  tessera clip train --data shapes --out runs/clip
+  tessera clip train --data fashion-mnist:data/fashion --loss sigmoid --out runs/fashion
+  tessera clip train --out runs/clip --resume`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			checkpoint, err := o.prepare(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			r := &clipRun{
+				clipSettings: &o, settings: fingerprint(cmd.Flags()), log: logger(cmd),
+				stderr: cmd.ErrOrStderr(), clock: time.Now,
+			}
+			start := r.clock()
+			if err := r.open(checkpoint); err != nil {
+				return err
+			}
+			if err := r.train(cmd.Context(), checkpoint); err != nil {
+				if errors.Is(err, context.Canceled) && r.trainer.Done() > 0 {
+					return errors.Errorf("interrupted after step %d: go on with tessera clip train --out %s --resume", r.trainer.Done(), o.out)
+				}
+				return err
+			}
+			return r.finish(cmd.Context(), cmd.OutOrStdout(), start)
+		},
+	}
+	o.bind(cmd.Flags())
+	return cmd
+}
+
+// prepare completes and checks the flags and returns the checkpoint to go on
+// from, or "".
+func (o *clipSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error) {
+	if o.out == "" {
+		return "", usagef("--out is missing: name a folder for the results")
+	}
+	if o.resume {
+		dir := filepath.Join(o.out, "checkpoints")
+		var ok bool
+		if checkpoint, ok, err = train.Latest(dir); err != nil {
+			return "", err
+		}
+		if !ok {
+			return "", errors.Errorf("there is no checkpoint in %s to resume from: remove the folder and start anew without --resume", dir)
+		}
+		if err := takeUp(f, checkpoint); err != nil {
+			return "", err
+		}
+		return checkpoint, o.check()
+	}
+	if o.data == "" {
+		return "", usagef("--data is missing, want %s or a folder", dataForms)
+	}
+	spec, err := parseDataSpec(o.data)
+	if err != nil {
+		return "", err
+	}
+	for name, value := range clipDefaults[spec.kind] {
+		if err := setDefault(f, name, value); err != nil {
+			return "", err
+		}
+	}
+	if err := o.check(); err != nil {
+		return "", err
+	}
+	entries, err := os.ReadDir(o.out)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", errors.Wrapf(err, "--out %s", o.out)
+	}
+	if len(entries) > 0 {
+		return "", errors.Errorf("--out %s is not empty: choose another folder, or go on with the run in it with --resume", o.out)
+	}
+	return "", nil
+}
+
+// clipRun is a training run.
+type clipRun struct {
+	*clipSettings
+	settings map[string]string
+	log      *slog.Logger
+	stderr   io.Writer
+	clock    func() time.Time
+
+	parts   splits
+	held    data.Dataset // of combinations kept from training; nil: none
+	heldAs  []data.Pair
+	texts   captions
+	trainer *train.Trainer
+	*embedder
+	length int // tokens of a caption in training
+}
+
+// open reads the data and makes tokenizer and model, or loads those of a
+// checkpoint.
+func (r *clipRun) open(checkpoint string) error {
+	spec, err := parseDataSpec(r.data)
+	if err != nil {
+		return err
+	}
+	c, err := clip.Preset(r.preset)
+	if err != nil {
+		return err
+	}
+	if err := r.openData(spec, c.Vision.ImageSize); err != nil {
+		return err
+	}
+	if n := r.parts.train.Len(); r.batch > n {
+		return usagef("--batch %d exceeds the %d training images: choose a smaller one", r.batch, n)
+	}
+	if checkpoint != "" {
+		r.embedder, err = loadEmbedder(checkpoint, "", r.log)
+		if err == nil {
+			err = r.tokenizer()
+		}
+	} else {
+		r.embedder, err = r.fresh(c)
+	}
+	if err != nil {
+		return err
+	}
+	if r.length = r.texts.longest(r.tokens); r.length > r.Config.Text.Context {
+		return errors.Errorf("a caption has %d tokens, but the model takes %d", r.length, r.Config.Text.Context)
+	}
+	return r.freezeTower()
+}
+
+// openData opens the data set, without the combinations held out.
+func (r *clipRun) openData(spec dataSpec, size int) error {
+	var err error
+	if spec.kind != "shapes" {
+		r.parts, err = spec.open(size, -1, r.seed)
+		r.texts = captions{templates: classTemplates, seed: r.seed}
+		if len(r.template) > 0 {
+			r.texts.templates = r.template
+		}
+		if err == nil {
+			r.texts.classes = r.parts.train.Classes()
+		}
+		return err
+	}
+	seen, held, err := data.HoldOut(r.heldOut, r.seed)
+	if err != nil {
+		return usagef("--held-out %d: %v", r.heldOut, err)
+	}
+	part := func(n int, seed uint64, pairs []data.Pair) data.Shapes {
+		return data.Shapes{N: n, Size: size, Seed: seed, Pairs: pairs}
+	}
+	train := part(spec.n, shapesSeed, seen)
+	r.parts = splits{train: train, test: part(max(1, spec.n/10), shapesTestSeed, seen)}
+	if len(held) > 0 {
+		r.held, r.heldAs = part(max(1, spec.n/10), shapesTestSeed, held), held
+	}
+	r.texts = captions{classes: train.Classes(), templates: []string{briefly}, shapes: &train, shorten: true, seed: r.seed}
+	return nil
+}
+
+// fresh makes a tokenizer and a model.
+func (r *clipRun) fresh(c clip.Config) (*embedder, error) {
+	tokens, err := bpe.Train(r.texts.all, r.vocabulary, bpe.OpenAI)
+	if err != nil {
+		return nil, err
+	}
+	c.SetVocabulary(tokens.Size(), tokens.Start(), tokens.End())
+	c.Text.Context = max(c.Text.Context, r.texts.longest(tokens))
+	if r.loss == "sigmoid" {
+		bias := -10.0 // most pairs do not match (arXiv:2303.15343)
+		c.LogitBias, c.LogitScale = &bias, math.Log(10)
+	}
+	m, err := clip.New(c, graph.Seed(r.seed))
+	if err != nil {
+		return nil, err
+	}
+	return &embedder{
+		Encoder: clip.NewEncoder(m), dir: r.out, tokens: tokens, log: r.log,
+		input: clipPreprocess(c.Vision.Channels, c.Vision.ImageSize),
+	}, nil
+}
+
+// freezeTower locks a tower (arXiv:2111.07991).
+func (r *clipRun) freezeTower() error {
+	switch r.lock {
+	case "image":
+		return freeze(r.Params(), []string{"vision_model.*", "visual_projection.*"})
+	case "text":
+		return freeze(r.Params(), []string{"text_model.*", "text_projection.*"})
+	}
+	return nil
+}
+
+// save writes the model and all that goes with it.
+func (r *clipRun) save(dir string) error {
+	if err := r.Save(dir); err != nil {
+		return err
+	}
+	if err := r.tokens.Save(dir); err != nil {
+		return err
+	}
+	return r.input.Write(filepath.Join(dir, preprocessFile))
+}
+
+// train runs the training, from a checkpoint if there is one.
+func (r *clipRun) train(ctx context.Context, checkpoint string) error {
+	l := &data.Loader{
+		Dataset: r.parts.train, BatchSize: r.batch, Seed: r.seed, Workers: r.workers, Shuffle: true,
+		Inputs: []data.Input{data.Images(r.input, nil), data.Labels(len(r.texts.classes), 0)},
+		OnSkip: func(name string, err error) { r.log.Warn("skipped", "image", name, "error", err.Error()) },
+	}
+	epoch := l.StepsPerEpoch()
+	steps := r.epochs * epoch
+	a := &optim.AdamW{Beta1: 0.9, Beta2: 0.98, Eps: 1e-6, WeightDecay: r.decay}
+	if r.layerDecay < 1 {
+		depth := 1 + max(r.Config.Vision.Layers, r.Config.Text.Layers)
+		a.Rate = optim.LayerDecay(r.layerDecay, depth, clipDepth(r.Config, depth))
+	}
+	r.trainer = &train.Trainer{
+		Model: clip.Objective{Model: r.Model, Length: r.length, Labels: r.same}, BatchSize: r.batch,
+		Data: func(from int) iter.Seq2[data.Minibatch, error] {
+			return pairs(l.Train(from), r.texts, r.tokens, r.Config.Text, r.length, r.same)
+		},
+		Optimizer: a, Schedule: train.WarmupCosine(r.lr, int(math.Round(r.warmup*float64(steps))), steps), ClipNorm: r.clip,
+		Steps: steps, Seed: r.seed, Settings: r.settings, After: clip.Clamp,
+	}
+	if checkpoint != "" {
+		if err := r.trainer.Resume(checkpoint); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(r.out, 0o777); err != nil {
+		return errors.Wrapf(err, "--out %s", r.out)
+	}
+	lines, err := train.OpenLog(filepath.Join(r.out, "metrics.jsonl"), r.trainer.Done(), r.clock)
+	if err != nil {
+		return err
+	}
+	defer lines.Close()
+	every := r.saveEvery
+	if every <= 0 {
+		every = epoch
+	}
+	save := &train.Checkpoints{Dir: filepath.Join(r.out, "checkpoints"), Every: every, Keep: r.keep, Save: r.save}
+	r.trainer.Hooks = []train.Hook{save.Hook, lines.Hook, train.Progress(r.stderr, isTerminal(r.stderr), r.clock)}
+	if err := r.trainer.Run(ctx); err != nil {
+		return err
+	}
+	return lines.Close()
+}
+
+// finish saves, evaluates and reports the model.
+func (r *clipRun) finish(ctx context.Context, w io.Writer, start time.Time) error {
+	if err := r.save(r.out); err != nil {
+		return err
+	}
+	took := r.clock().Sub(start).Seconds()
+	var report strings.Builder
+	t := tabwriter.NewWriter(&report, 0, 0, 2, ' ', 0)
+	for _, part := range []struct {
+		name string
+		data data.Dataset
+	}{{"validation", r.parts.val}, {"test", r.parts.test}, {"held-out", r.held}} {
+		if part.data == nil {
+			continue
+		}
+		texts := r.texts
+		if s, ok := part.data.(data.Shapes); ok {
+			texts.shapes, texts.shorten = &s, false
+		}
+		m, err := r.measure(ctx, part.data, texts, r.batch, r.workers)
+		if err != nil {
+			return errors.Wrap(err, part.name)
+		}
+		fmt.Fprintf(t, "%s zero-shot accuracy\t%.2f %%\t(%s images, %d classes)\n", part.name, 100*m.zeroShot, thousands(m.images), len(r.texts.classes))
+		if texts.shapes != nil {
+			fmt.Fprintf(t, "%s image to text\t%s\n%s text to image\t%s\n", part.name, m.toText, part.name, m.toImage)
+		}
+	}
+	var held []string
+	for _, p := range r.heldAs {
+		held = append(held, p.String())
+	}
+	if len(held) > 0 {
+		fmt.Fprintf(t, "never seen in training\t%s\n", strings.Join(held, ", "))
+	}
+	fmt.Fprintf(t, "logit scale\t%.2f\n", math.Exp(float64(r.LogitScale.Float32s()[0])))
+	fmt.Fprintf(t, "parameters\t%s\n", thousands(r.Params().Size()))
+	fmt.Fprintf(t, "steps\t%s\n", thousands(r.trainer.Done()))
+	fmt.Fprintf(t, "seconds\t%.1f\n", took)
+	fmt.Fprintf(t, "model\t%s\n", r.out)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, report.String())
+	return err
+}
