@@ -20,7 +20,8 @@ type Options struct {
 	Trace    bool         // makes every Builder.Trace an output
 	// Fixed promises that no parameter changes after the first run. Weights are
 	// then packed once, which takes their memory again and makes products
-	// faster, of few rows above all. Frozen parameters are always fixed.
+	// faster, of few rows above all, and operations run without Gorgonia's tape
+	// machine. Weights of frozen parameters are always packed.
 	Fixed bool
 }
 
@@ -34,11 +35,13 @@ func (o Options) dtype() tensor.Dtype {
 // Program is a compiled graph. It runs one batch at a time; several programs
 // may share parameters.
 type Program struct {
-	b     *Builder
-	vm    G.VM
-	grads []Grad
-	nodes []*Node // of grads
-	usage op.Usage
+	b      *Builder
+	vm     G.VM    // nil if direct is not
+	direct *direct // of a fixed program
+	grads  []Grad
+	nodes  []*Node // of grads
+	usage  op.Usage
+	ran    bool // at least once
 }
 
 // Grad is the gradient of a parameter. Its values are those of the last run
@@ -90,10 +93,16 @@ func compile(build func(*Builder), opts Options) (p *Program, err error) {
 	if err := b.checkHashes(); err != nil {
 		return nil, err
 	}
-	if err := p.allocate(); err != nil {
+	order, err := p.allocate()
+	if err != nil {
 		return nil, err
 	}
-	p.vm = G.NewTapeMachine(b.g)
+	if b.fixed {
+		p.direct = newDirect(b, order)
+	}
+	if p.direct == nil {
+		p.vm = G.NewTapeMachine(b.g)
+	}
 	return p, nil
 }
 
@@ -137,10 +146,10 @@ func (b *Builder) checkHashes() error {
 
 // allocate plans the buffers over the tape machine's order of execution, which
 // is the reverse of Gorgonia's Sort.
-func (p *Program) allocate() error {
+func (p *Program) allocate() (G.Nodes, error) {
 	order, err := G.Sort(p.b.g)
 	if err != nil {
-		return errors.Wrap(err, "graph")
+		return nil, errors.Wrap(err, "graph")
 	}
 	slices.Reverse(order)
 	keep := append(G.Nodes{}, p.nodes...)
@@ -151,14 +160,14 @@ func (p *Program) allocate() error {
 		keep = append(keep, u.node)
 	}
 	p.usage = op.Allocate(order, p.b.readers, keep)
-	return nil
+	return order, nil
 }
 
 // Run computes the graph for the given inputs, all of them and no others,
 // each of its declared shape. A program for training also computes gradients
 // and applies updates.
 func (p *Program) Run(in Values) error {
-	for _, name := range slices.Sorted(maps.Keys(in)) {
+	for name := range in {
 		if _, ok := p.b.inputs[name]; !ok {
 			return errors.Errorf("graph: there is no input %q, only %q", name, slices.Sorted(maps.Keys(p.b.inputs)))
 		}
@@ -168,26 +177,12 @@ func (p *Program) Run(in Values) error {
 		if !ok {
 			return errors.Errorf("graph: no value for input %q of shape %s", name, formatShape(n.Shape()))
 		}
-		if !slices.Equal(v.Shape(), n.Shape()) {
-			return errors.Errorf("graph: input %q has shape %s, want %s", name, formatShape(v.Shape()), formatShape(n.Shape()))
-		}
-		if v.Dtype() != p.b.dtype {
-			var err error
-			if v, err = convert(v, p.b.dtype); err != nil {
-				return errors.Wrapf(err, "graph: input %q", name)
-			}
-		}
-		if err := G.Let(n, v); err != nil {
-			return errors.Wrapf(err, "graph: input %q", name)
+		if err := p.let(name, n, v); err != nil {
+			return err
 		}
 	}
-	p.vm.Reset()
-	if err := p.vm.RunAll(); err != nil {
-		var at interface{ Node() *Node }
-		if errors.As(err, &at) && at.Node() != nil {
-			return errors.Wrapf(errors.Cause(err), "graph: %s", at.Node().Name())
-		}
-		return errors.Wrap(err, "graph")
+	if err := p.execute(); err != nil {
+		return err
 	}
 	for _, u := range p.b.updates {
 		if err := tensor.Copy(u.param.Value, value(u.node)); err != nil {
@@ -197,14 +192,54 @@ func (p *Program) Run(in Values) error {
 	return nil
 }
 
+// let sets an input.
+func (p *Program) let(name string, n *Node, v *tensor.Dense) error {
+	if !slices.Equal(v.Shape(), n.Shape()) {
+		return errors.Errorf("graph: input %q has shape %s, want %s", name, formatShape(v.Shape()), formatShape(n.Shape()))
+	}
+	if v.Dtype() != p.b.dtype {
+		var err error
+		if v, err = convert(v, p.b.dtype); err != nil {
+			return errors.Wrapf(err, "graph: input %q", name)
+		}
+	}
+	if p.direct != nil {
+		p.direct.let(name, v)
+		return nil
+	}
+	return errors.Wrapf(G.Let(n, v), "graph: input %q", name)
+}
+
+// execute computes all nodes.
+func (p *Program) execute() error {
+	p.ran = true
+	if p.direct != nil {
+		return p.direct.run()
+	}
+	p.vm.Reset()
+	if err := p.vm.RunAll(); err != nil {
+		var at interface{ Node() *Node }
+		if errors.As(err, &at) && at.Node() != nil {
+			return errors.Wrapf(errors.Cause(err), "graph: %s", at.Node().Name())
+		}
+		return errors.Wrap(err, "graph")
+	}
+	return nil
+}
+
 // value is the tensor a node computed or holds.
-func value(n *Node) *tensor.Dense { return n.Value().(*tensor.Dense) }
+func value(n *Node) *tensor.Dense {
+	if o, ok := n.Op().(*op.Operation); ok {
+		return o.Result()
+	}
+	return n.Value().(*tensor.Dense)
+}
 
 // Output returns the named value of the last run, overwritten by the next; nil
 // if there is no such output.
 func (p *Program) Output(name string) *tensor.Dense {
 	n, ok := p.b.outputs[name]
-	if !ok || n.Value() == nil {
+	if !ok || !p.ran {
 		return nil
 	}
 	return value(n)
@@ -247,4 +282,9 @@ func (p *Program) Usage() op.Usage { return p.usage }
 func (p *Program) Nodes() []*Node { return p.b.g.AllNodes() }
 
 // Close frees what the tape machine holds.
-func (p *Program) Close() error { return p.vm.Close() }
+func (p *Program) Close() error {
+	if p.vm == nil {
+		return nil
+	}
+	return p.vm.Close()
+}

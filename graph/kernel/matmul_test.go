@@ -199,27 +199,3 @@ func TestMatMulSameBytesSerially(t *testing.T) {
 		t.Error("parallel and serial products differ")
 	}
 }
-
-func BenchmarkMatMul(b *testing.B) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	for _, c := range []struct {
-		m, n, k int
-		ta, tb  bool
-	}{
-		{2080, 192, 192, false, true}, // forward
-		{2080, 192, 576, false, false},
-		{192, 576, 2080, true, false}, // of weights
-		{64, 64, 2176, true, false},
-		{65, 65, 64, false, true},
-		{65, 64, 65, false, false},
-		{1, 3072, 768, false, true},
-	} {
-		x, y, z := uniform[float32](rng, c.m*c.k), uniform[float32](rng, c.k*c.n), make([]float32, c.m*c.n)
-		b.Run(fmt.Sprintf("m=%d/n=%d/k=%d/ta=%v/tb=%v", c.m, c.n, c.k, c.ta, c.tb), func(b *testing.B) {
-			for range b.N {
-				MatMul(c.ta, c.tb, c.m, c.n, c.k, 1, x, wide(c.ta, c.m, c.k), y, wide(c.tb, c.k, c.n), 0, z, c.n)
-			}
-			b.ReportMetric(2*float64(c.m*c.n*c.k)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
-		})
-	}
-}

@@ -145,6 +145,10 @@ func (o *Operation) wanted(i int) bool {
 	return i == 0 || !o.optional || tapped
 }
 
+// Result is the node's value, whose memory is the operation's own. It panics
+// before Allocate.
+func (o *Operation) Result() *tensor.Dense { return o.out[0] }
+
 // bind makes dense tensors of the given buffers and prepares the slices that
 // the computation reads and writes, so that a run allocates nothing.
 func (o *Operation) bind(f32 [][]float32, f64 [][]float64) {
