@@ -83,18 +83,40 @@ func (k Conv) width() int { return k.images*(min(k.rows, k.ph)+k.th)*k.pw + k.re
 // better laid out below each other first.
 func (k Conv) few(rows int) bool { return k.taps() > 1 && rows < 64 }
 
-// stacked is the number of rows for that.
-func (k Conv) stacked(rows int) int {
+// stackedRows is the number of rows for that.
+func (k Conv) stackedRows(rows int) int {
 	if k.few(rows) {
 		return k.taps() * rows
 	}
 	return 0
 }
 
+// stacked lays what n columns of all taps read of phases, ld apart, below each
+// other.
+func stacked[T Float](stack, phases []T, n, ld int, k Conv) {
+	at := 0
+	for t := range k.taps() {
+		for q := range k.depth() {
+			copy(stack[at:at+n], phases[q*ld+k.shift(t):])
+			at += n
+		}
+	}
+}
+
+// part is the number of elements of scratch for a block, of which so many rows
+// may be stacked.
+func (k Conv) part(rows int) int { return (k.depth() + k.O + k.stackedRows(rows)) * k.width() }
+
+// divided is that scratch for phases, for planes of the result, and for what is
+// stacked.
+func divided[T Float](part []T, k Conv) (phases, planes, stack []T) {
+	q, o := k.depth()*k.width(), k.O*k.width()
+	return part[:q], part[q : q+o], part[q+o:]
+}
+
 // Scratch is the number of elements of scratch for Convolve.
 func (k Conv) Scratch() int {
-	part := (k.depth() + k.O + k.stacked(k.depth())) * k.width()
-	return k.O*k.taps()*k.depth() + groups(k.blocks(k.OH))*part
+	return k.O*k.taps()*k.depth() + groups(k.blocks(k.OH))*k.part(k.depth())
 }
 
 // Convolve computes y (B, O, OH, OW) from images x and filters w, plus bias (O)
@@ -103,10 +125,9 @@ func Convolve[T Float](y, x, w, bias, scratch []T, k Conv) {
 	Q, K, count := k.depth(), k.taps()*k.depth(), k.blocks(k.OH)
 	filters, rest := scratch[:k.O*K], scratch[k.O*K:]
 	arranged(filters, w, k)
-	part := (Q + k.O + k.stacked(Q)) * k.width()
+	part := k.part(Q)
 	inGroups(count, groups(count), func(g, lo, hi int) {
-		own := rest[g*part:][:part]
-		phases, sums, stack := own[:Q*k.width()], own[Q*k.width():][:k.O*k.width()], own[(Q+k.O)*k.width():]
+		phases, sums, stack := divided(rest[g*part:][:part], k)
 		for i := lo; i < hi; i++ {
 			p := k.block(i, k.OH)
 			span := (p.r1 - p.r0 + k.th) * k.pw
@@ -121,11 +142,7 @@ func Convolve[T Float](y, x, w, bias, scratch []T, k Conv) {
 				beta = 1
 			}
 			if k.few(Q) {
-				for t := range k.taps() {
-					for q := range Q {
-						copy(stack[(t*Q+q)*n:][:n], phases[q*ld+k.shift(t):])
-					}
-				}
+				stacked(stack, phases, n, ld, k)
 				matMul(false, false, k.O, n, K, 1, filters, K, stack, n, beta, sums, n)
 			} else {
 				for t := range k.taps() {
@@ -147,8 +164,7 @@ func Convolve[T Float](y, x, w, bias, scratch []T, k Conv) {
 
 // InputScratch is the number of elements of scratch for ConvolveInput.
 func (k Conv) InputScratch() int {
-	part := (k.depth() + k.O + k.stacked(k.O)) * k.width()
-	return k.O*k.taps()*k.depth() + groups(k.blocks(k.ph))*part
+	return k.O*k.taps()*k.depth() + groups(k.blocks(k.ph))*k.part(k.O)
 }
 
 // ConvolveInput computes the gradient dx of the images from dy (B, O, OH, OW)
@@ -158,10 +174,9 @@ func ConvolveInput[T Float](dx, dy, w, bias, scratch []T, k Conv) {
 	Q, K, count := k.depth(), k.taps()*k.depth(), k.blocks(k.ph)
 	filters, rest := scratch[:k.O*K], scratch[k.O*K:]
 	arranged(filters, w, k)
-	part := (Q + k.O + k.stacked(k.O)) * k.width()
+	part := k.part(k.O)
 	inGroups(count, groups(count), func(g, lo, hi int) {
-		own := rest[g*part:][:part]
-		phases, planes, stack := own[:Q*k.width()], own[Q*k.width():][:k.O*k.width()], own[(Q+k.O)*k.width():]
+		phases, planes, stack := divided(rest[g*part:][:part], k)
 		for i := lo; i < hi; i++ {
 			p := k.block(i, k.ph)
 			n := (p.b1 - p.b0) * (p.r1 - p.r0) * k.pw
@@ -194,7 +209,7 @@ func (k Conv) partials() int {
 
 // FilterScratch is the number of elements of scratch for ConvolveFilter.
 func (k Conv) FilterScratch() int {
-	return k.partials() * (k.O*k.taps()*k.depth() + (k.depth()+k.O+k.stacked(k.depth()))*k.width())
+	return k.partials() * (k.O*k.taps()*k.depth() + k.part(k.depth()))
 }
 
 // ConvolveFilter computes the gradient dw of the filters from images x and
@@ -205,10 +220,10 @@ func ConvolveFilter[T Float](dw, x, dy, scratch []T, k Conv) {
 		clear(dw)
 		return
 	}
-	size, part := k.O*K, (Q+k.O+k.stacked(Q))*k.width()
+	size, part := k.O*K, k.part(Q)
 	inGroups(count, parts, func(g, lo, hi int) {
-		sum, own := scratch[g*size:][:size], scratch[parts*size+g*part:][:part]
-		phases, planes, stack := own[:Q*k.width()], own[Q*k.width():][:k.O*k.width()], own[(Q+k.O)*k.width():]
+		sum := scratch[g*size:][:size]
+		phases, planes, stack := divided(scratch[parts*size+g*part:][:part], k)
 		for i := lo; i < hi; i++ {
 			p := k.block(i, k.OH)
 			ld := (p.b1 - p.b0) * (p.r1 - p.r0 + k.th) * k.pw
@@ -220,11 +235,7 @@ func ConvolveFilter[T Float](dw, x, dy, scratch []T, k Conv) {
 				beta = 1
 			}
 			if k.few(Q) {
-				for t := range k.taps() {
-					for q := range Q {
-						copy(stack[(t*Q+q)*n:][:n], phases[q*ld+k.shift(t):])
-					}
-				}
+				stacked(stack, phases, n, ld, k)
 				matMul(false, true, k.O, K, n, 1, planes, ld, stack, n, beta, sum, K)
 				continue
 			}
