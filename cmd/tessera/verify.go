@@ -45,10 +45,12 @@ func subjects(kind string) (func(dir string, golden *safetensors.File) (*subject
 		return clipSubject, nil
 	case "gpt2":
 		return gpt2Subject, nil
+	case "dalle":
+		return dalleSubject, nil
 	case "vqvae":
 		return vqvaeSubject, nil
 	}
-	return nil, errors.Errorf("model_type %q cannot be verified, want vit, clip, gpt2 or vqvae", kind)
+	return nil, errors.Errorf("model_type %q cannot be verified, want vit, clip, gpt2, vqvae or dalle", kind)
 }
 
 // deviation is how far a tensor is from the stored one.
