@@ -15,35 +15,38 @@ import (
 // classTemplates are the captions of data sets that have none.
 var classTemplates = []string{"a photo of a {}", "a picture of a {}", "an image of a {}", "a {}"}
 
+// shapeTemplates are the captions that "shapes" has for a combination of color
+// and shape.
+func shapeTemplates() (all []string) {
+	for _, size := range []string{"small", "large"} {
+		for _, place := range []string{
+			"at the top left", "at the top", "at the top right", "on the left", "in the center", "on the right",
+			"at the bottom left", "at the bottom", "at the bottom right",
+		} {
+			all = append(all, "a "+size+" {} "+place)
+		}
+	}
+	return all
+}
+
 // captions gives the texts of a data set's examples.
 type captions struct {
 	classes   []string
-	templates []string // by which classes are asked for and, without captions, described
-
-	// shapes are the examples, if they have captions of their own. Training sees
-	// half of them shortened to color and shape, so that a class can be asked for
-	// without saying where it is.
-	shapes  *data.Shapes
-	shorten bool
-	seed    uint64
+	templates []string     // by which classes are asked for and, without captions, described
+	shapes    *data.Shapes // the examples, if they have captions of their own
+	seed      uint64
 }
-
-// briefly is how a combination of color and shape is asked for.
-const briefly = "a {}"
 
 // of is the caption of the example in a row of a batch, and the number of what
 // it is about: of the class, or −1 where captions tell more than that.
 func (c captions) of(m data.Minibatch, row int) (text string, class int) {
 	i := m.Index[row]
+	if c.shapes != nil {
+		return c.shapes.Spec(i).Caption(), -1
+	}
 	r := rand.New(rand.NewPCG(c.seed, uint64(m.Epoch)<<32|uint64(i)))
 	label := argmax(m.Batch["label"].Float32s()[row*len(c.classes):][:len(c.classes)])
-	switch {
-	case c.shapes == nil:
-		return fill(c.templates[r.IntN(len(c.templates))], c.classes[label]), label
-	case c.shorten && r.IntN(2) == 0:
-		return fill(briefly, c.classes[label]), -1
-	}
-	return c.shapes.Spec(i).Caption(), -1
+	return fill(c.templates[r.IntN(len(c.templates))], c.classes[label]), label
 }
 
 // all yields every caption, for a tokenizer to learn from.
@@ -55,18 +58,7 @@ func (c captions) all(yield func(string) bool) {
 			}
 		}
 	}
-	if c.shapes == nil {
-		return
-	}
-	for i := range min(c.shapes.N, manyCaptions) {
-		if !yield(c.shapes.Spec(i).Caption()) {
-			return
-		}
-	}
 }
-
-// manyCaptions are enough to hold every word, and every length, of 540.
-const manyCaptions = 5000
 
 // fill puts a name into a template.
 func fill(template, name string) string { return strings.ReplaceAll(template, "{}", name) }

@@ -43,7 +43,7 @@ type measured struct {
 // measure embeds a data set, classifies it by the prompts of its classes and
 // ranks its captions.
 func (e *embedder) measure(ctx context.Context, ds data.Dataset, c captions, batch, workers int) (*measured, error) {
-	classifier, err := e.ZeroShot(c.classes, c.templates, e.encode)
+	classify, err := e.classifier(c)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (e *embedder) measure(ctx context.Context, ds data.Dataset, c captions, bat
 		images = append(images, rows...)
 		for i := range m.Index {
 			label := argmax(m.Batch["label"].Float32s()[i*K:][:K])
-			if rankNames(c.classes, e.Probabilities(rows[i*E:][:E], classifier), 1)[0].Index == label {
+			if rankNames(c.classes, classify(rows[i*E:][:E]), 1)[0].Index == label {
 				right++
 			}
 			text, _ := c.of(m, i)
@@ -87,6 +87,28 @@ func (e *embedder) measure(ctx context.Context, ds data.Dataset, c captions, bat
 	s := &measured{images: len(captionOf), zeroShot: float64(right) / float64(len(captionOf))}
 	s.toText, s.toImage = ranks(images, rows, captionOf, E)
 	return s, nil
+}
+
+// classifier gives the probabilities of the classes for an image. Where captions
+// tell more than the class, a class is as probable as all its captions together;
+// elsewhere the mean of its prompts stands for it.
+func (e *embedder) classifier(c captions) (func(image []float32) []float64, error) {
+	if c.shapes == nil {
+		rows, err := e.ZeroShot(c.classes, c.templates, e.encode)
+		return func(image []float32) []float64 { return e.Probabilities(image, rows) }, err
+	}
+	var prompts []string
+	for text := range c.all {
+		prompts = append(prompts, text)
+	}
+	rows, err := e.embedTexts(prompts)
+	return func(image []float32) []float64 {
+		p := make([]float64, len(c.classes))
+		for i, v := range e.Probabilities(image, rows) {
+			p[i/len(c.templates)] += v
+		}
+		return p
+	}, err
 }
 
 // ranks ranks texts by images and images by texts.

@@ -192,7 +192,7 @@ func (r *clipRun) openData(spec dataSpec, size int) error {
 	if len(held) > 0 {
 		r.held, r.heldAs = part(max(1, spec.n/10), shapesTestSeed, held), held
 	}
-	r.texts = captions{classes: train.Classes(), templates: []string{briefly}, shapes: &train, shorten: true, seed: r.seed}
+	r.texts = captions{classes: train.Classes(), templates: shapeTemplates(), shapes: &train}
 	return nil
 }
 
@@ -304,7 +304,7 @@ func (r *clipRun) finish(ctx context.Context, w io.Writer, start time.Time) erro
 		}
 		texts := r.texts
 		if s, ok := part.data.(data.Shapes); ok {
-			texts.shapes, texts.shorten = &s, false
+			texts.shapes = &s
 		}
 		m, err := r.measure(ctx, part.data, texts, r.batch, r.workers)
 		if err != nil {
