@@ -105,7 +105,7 @@ func (c Config) Validate() error {
 	}{
 		{"text_vocab_size", c.TextVocab, 1}, {"image_vocab_size", c.ImageVocab, 1}, {"max_text_len", c.TextTokens, 1},
 		{"max_image_len", c.ImageTokens, 2}, {"d_model", c.Width, 1}, {"nhead", c.Heads, 1}, {"num_layers", c.Layers, 1},
-		{"dim_feedforward", c.Hidden(), 1},
+		{"dim_feedforward", c.Inner, 0},
 	} {
 		fault(n.value < n.least || n.value > 1<<20, "%s is %d, want %d to %d", n.key, n.value, n.least, 1<<20)
 	}
