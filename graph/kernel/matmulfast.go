@@ -163,8 +163,8 @@ func (p *product32) tiled(acc bool) {
 	for jc := 0; jc < p.n; jc += across {
 		n := min(across, p.n-jc)
 		cols := n // of a block: fewer if rows do not give enough blocks
-		if down < blockJobs/2 {
-			wide := (blockJobs/2 + down - 1) / down
+		if down < blockJobs/4 {
+			wide := (blockJobs/4 + down - 1) / down
 			cols = max(128, up((n+wide-1)/wide, nr))
 		}
 		wide := (n + cols - 1) / cols

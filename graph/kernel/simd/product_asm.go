@@ -101,7 +101,7 @@ func MulPanels(ta bool, m, n, k int, alpha float32, a []float32, lda int, panels
 	}
 	// Rows of A can be read where they are if few panels go over them, unless
 	// their distance makes them compete for the same places in the cache.
-	direct := !ta && (n <= 256 || m < mr) && lda%256 != 0
+	direct := (n <= 256 || m < mr || ta) && lda%256 != 0
 	if !direct {
 		packA(scratch[:BlockScratch(m, k)], ta, a, lda, m, k, mr)
 	}
@@ -112,9 +112,12 @@ func MulPanels(ta bool, m, n, k int, alpha float32, a []float32, lda int, panels
 			h := min(mr, m-i)
 			rsa, csa := 4, h*4
 			var pa *float32
-			if direct {
+			switch {
+			case direct && ta:
+				pa, rsa, csa = &a[i], 4, lda*4
+			case direct:
 				pa, rsa, csa = &a[i*lda], lda*4, 4
-			} else {
+			default:
 				pa = &scratch[i*k]
 			}
 			pc := &c[i*ldc+j]
