@@ -226,7 +226,7 @@ def main():
     clip, plain = BPE(f"{a.folder}/clip", "</w>"), BPE(f"{a.folder}/gpt2", "")
     failed = False
     for name, folder, encode in [("openai", "clip", openai(clip)), ("huggingface", "clip", huggingface(clip)), ("gpt2", "gpt2", gpt2(plain))]:
-        command = [a.tessera, "tokenize", "--vocab", f"{a.folder}/{folder}", "--json"]
+        command = [a.tessera, "clip", "tokenize", "--vocab", f"{a.folder}/{folder}", "--json"]
         if folder == "clip":
             command += ["--cleaning", name]
         done = subprocess.run(command, input="".join(json.dumps(t) + "\n" for t in texts), text=True, stdout=subprocess.PIPE, check=True)

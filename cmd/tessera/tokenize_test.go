@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -40,5 +41,28 @@ func TestTokenizeCommand(t *testing.T) {
 		{"unknown cleaning", []string{"--vocab", clipVocab, "--cleaning", "opneai", "a"}, `did you mean "openai"`, true},
 		{"no length", []string{"--vocab", clipVocab, "--length", "0", "a"}, "--length is 0", true},
 		{"cleaning for GPT-2", []string{"--vocab", "../../testdata/bpe/gpt2", "--cleaning", "openai", "a"}, "only CLIP's", false},
+		{"two folders", []string{"--vocab", clipVocab, "--model", clipVocab, "a"}, "want one of them", true},
+		{"cases and texts", []string{"--vocab", clipVocab, "--cases", "x", "a"}, "leave out \"a\"", true},
+		{"no cases", []string{"--vocab", clipVocab, "--cases", "missing.json"}, "missing.json", false},
 	})
+}
+
+func TestTokenizeCases(t *testing.T) {
+	const file = clipVocab + "/cases.json"
+	got, err := execute(newTokenize(), "--vocab", clipVocab, "--cases", file)
+	if err != nil || !strings.Contains(got, " 0 texts differ") || strings.HasPrefix(got, "0 texts") {
+		t.Errorf("printed %q, error %v", got, err)
+	}
+	// The other tokenizer leaves entities alone.
+	got, err = execute(newTokenize(), "--vocab", clipVocab, "--cleaning", "huggingface", "--cases", file)
+	if err == nil || !strings.Contains(got, "&amp;") || strings.Contains(got, " 0 texts differ") {
+		t.Errorf("printed %q, error %v", got, err)
+	}
+	for name, text := range map[string]string{"no JSON": "x", "no cases": "[]", "no ids": `[{"text": "a"}]`} {
+		path := filepath.Join(t.TempDir(), "cases.json")
+		write(t, path, []byte(text))
+		if _, err := execute(newTokenize(), "--vocab", clipVocab, "--cases", path); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: error %v, want one that names the file", name, err)
+		}
+	}
 }
