@@ -90,6 +90,9 @@ func (c Config) Causal() bool { return c.TextLoss > 0 }
 // token is only predicted.
 func (c Config) sequence() int { return c.TextTokens + c.ImageTokens - 1 }
 
+// longest bounds both lengths, whose sum is squared for masks.
+const longest = 1 << 12
+
 // Validate reports every fault of the configuration at once.
 func (c Config) Validate() error {
 	var faults []string
@@ -100,21 +103,22 @@ func (c Config) Validate() error {
 	}
 	fault(c.ModelType != "dalle", "model_type is %q, want \"dalle\"", c.ModelType)
 	for _, n := range []struct {
-		key          string
-		value, least int
+		key                string
+		value, least, most int
 	}{
-		{"text_vocab_size", c.TextVocab, 1}, {"image_vocab_size", c.ImageVocab, 1}, {"max_text_len", c.TextTokens, 1},
-		{"max_image_len", c.ImageTokens, 2}, {"d_model", c.Width, 1}, {"nhead", c.Heads, 1}, {"num_layers", c.Layers, 1},
-		{"dim_feedforward", c.Inner, 0},
+		{"text_vocab_size", c.TextVocab, 1, 1 << 20}, {"image_vocab_size", c.ImageVocab, 1, 1 << 20},
+		{"max_text_len", c.TextTokens, 1, longest}, {"max_image_len", c.ImageTokens, 2, longest},
+		{"d_model", c.Width, 1, 1 << 20}, {"nhead", c.Heads, 1, 1 << 20}, {"num_layers", c.Layers, 1, 1 << 20},
+		{"dim_feedforward", c.Inner, 0, 1 << 20},
 	} {
-		fault(n.value < n.least || n.value > 1<<20, "%s is %d, want %d to %d", n.key, n.value, n.least, 1<<20)
+		fault(n.value < n.least || n.value > n.most, "%s is %d, want %d to %d", n.key, n.value, n.least, n.most)
 	}
 	fault(len(faults) == 0 && c.Width%c.Heads != 0, "nhead %d does not divide d_model %d", c.Heads, c.Width)
 	fault(c.Padding < NoPadding || c.Padding >= c.TextVocab, "pad_token_id is %d, want a token below text_vocab_size %d, or -1", c.Padding, c.TextVocab)
 	switch c.Positions {
 	case Learned:
 	case Axial:
-		fault(c.ImageTokens <= 1<<20 && c.Grid() == 0, "max_image_len %d is no square, which image_positions %q want", c.ImageTokens, Axial)
+		fault(c.ImageTokens > 1 && c.ImageTokens <= longest && c.Grid() == 0, "max_image_len %d is no square, which image_positions %q want", c.ImageTokens, Axial)
 	default:
 		fault(true, "image_positions is %q, want %q or %q", c.Positions, Learned, Axial)
 	}

@@ -20,6 +20,7 @@ func TestValidate(t *testing.T) {
 		{"heads", func(c *Config) { c.Heads = 5 }, "nhead 5 does not divide d_model 64"},
 		{"no layers", func(c *Config) { c.Layers = 0 }, "num_layers is 0, want 1"},
 		{"one image token", func(c *Config) { c.ImageTokens = 1 }, "max_image_len is 1, want 2"},
+		{"long image", func(c *Config) { c.ImageTokens = 1 << 13 }, "max_image_len is 8192, want 2 to 4096"},
 		{"no square", func(c *Config) { c.ImageTokens, c.Positions = 48, Axial }, "max_image_len 48 is no square"},
 		{"learned places need none", func(c *Config) { c.ImageTokens = 48 }, ""},
 		{"positions", func(c *Config) { c.Positions = "rotary" }, `image_positions is "rotary"`},

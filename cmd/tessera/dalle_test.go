@@ -123,6 +123,25 @@ func TestDALLEResume(t *testing.T) {
 	}
 }
 
+// A tokenizer that is given is taken as it is.
+func TestDALLEVocab(t *testing.T) {
+	tokens := tinyVQVAE(t)
+	dir := tinyDALLE(t, tokens, "--vocab-size", "520")
+	other := tinyDALLE(t, tokens, "--vocab", dir, "--text-tokens", "9")
+	for _, f := range []string{"vocab.json", "merges.txt"} {
+		if !bytes.Equal(read(t, filepath.Join(dir, f)), read(t, filepath.Join(other, f))) {
+			t.Errorf("%s differs", f)
+		}
+	}
+	c := string(read(t, filepath.Join(other, "config.json")))
+	for _, want := range []string{`"text_vocab_size": 521`, `"pad_token_id": 520`, `"max_text_len": 9`} {
+		if !strings.Contains(c, want) {
+			t.Errorf("configuration lacks %s:\n%s", want, c)
+		}
+	}
+	ok(t, "dalle", "generate", "--model", other, "--text", "a small red circle at the top left", "--out", filepath.Join(t.TempDir(), "x.png"))
+}
+
 func TestDALLEErrors(t *testing.T) {
 	tokens := tinyVQVAE(t)
 	dir := tinyDALLE(t, tokens, "--text-dropout", "0")
