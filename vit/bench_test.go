@@ -61,7 +61,7 @@ func benchmark(b *testing.B, model string, batch int, training bool) {
 			return
 		}
 		g.Output("logits", m.Logits(g, g.Input("image", batch, c.Channels, c.ImageSize, c.ImageSize)))
-	}, &graph.Options{Training: training})
+	}, &graph.Options{Training: training, Fixed: !training})
 	if err != nil {
 		b.Fatal(err)
 	}

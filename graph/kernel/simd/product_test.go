@@ -160,7 +160,7 @@ func TestShortMatricesPanic(t *testing.T) {
 				MulPanels(false, 4, nr, 8, 1, make([]float32, 32), 8, make([]float32, 8*nr), false, make([]float32, 4*nr-1), nr, make([]float32, BlockScratch(4, 8)))
 			},
 			"MulPanels' scratch": func() {
-				MulPanels(true, 4, nr, 8, 1, make([]float32, 32), 4, make([]float32, 8*nr), false, make([]float32, 4*nr), nr, make([]float32, 31))
+				MulPanels(true, 4, nr, 8, 1, make([]float32, 8*256), 256, make([]float32, 8*nr), false, make([]float32, 4*nr), nr, make([]float32, 31))
 			},
 			"MulRaw": func() {
 				MulRaw(1, 5, 3, 1, make([]float32, 3), 3, 1, make([]float32, 14), 5, false, make([]float32, 5), 5)
