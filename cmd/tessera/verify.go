@@ -47,10 +47,12 @@ func subjects(kind string) (func(dir string, golden *safetensors.File) (*subject
 		return gpt2Subject, nil
 	case "dalle":
 		return dalleSubject, nil
+	case "flamingo":
+		return flamingoSubject, nil
 	case "vqvae":
 		return vqvaeSubject, nil
 	}
-	return nil, errors.Errorf("model_type %q cannot be verified, want vit, clip, gpt2, vqvae or dalle", kind)
+	return nil, errors.Errorf("model_type %q cannot be verified, want vit, clip, gpt2, vqvae, dalle or flamingo", kind)
 }
 
 // deviation is how far a tensor is from the stored one.

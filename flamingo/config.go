@@ -1,0 +1,160 @@
+package flamingo
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/pkg/errors"
+
+	"tessera/flamingo/gpt2"
+	"tessera/graph/safetensors"
+)
+
+// Config is a config.json.
+type Config struct {
+	ModelType string          `json:"model_type"`
+	Text      gpt2.Config     `json:"text_config"` // without the added tokens
+	Vision    int             `json:"vision_dim"`  // E, width of a tower's patches
+	Resampler ResamplerConfig `json:"resampler"`
+	Cross     CrossConfig     `json:"cross_attention"`
+	Every     int             `json:"cross_attn_every_n_layers"`   // cross-attention before each n-th block
+	Immediate bool            `json:"only_attend_immediate_media"` // a text token sees the image before it; else all before it
+	Added     int             `json:"added_tokens,omitempty"`      // A, tokens after those of the language model, whose rows are trained
+	Media     int             `json:"media_token_id"`              // stands for an image
+	EndChunk  int             `json:"endofchunk_token_id"`         // ends what belongs to an image; NoToken: none
+	Padding   int             `json:"pad_token_id"`                // NoToken: none
+	Tower     string          `json:"vision_model_type,omitempty"` // model_type of the tower that made the patches
+	Patches   int             `json:"vision_tokens,omitempty"`     // of an image by that tower; 0: any number
+}
+
+// NoToken stands for a token that a vocabulary does not have.
+const NoToken = -1
+
+// ResamplerConfig sizes the Perceiver resampler.
+type ResamplerConfig struct {
+	Depth     int `json:"depth"`
+	Latents   int `json:"num_latents"` // of an image, whatever its patches
+	Heads     int `json:"heads"`
+	HeadWidth int `json:"dim_head"`
+	Mult      int `json:"ff_mult"`                  // hidden units of the feed-forward, in widths
+	MaxImages int `json:"max_num_media,omitempty"`  // of a text, told apart by learned vectors; 0: not told apart
+	MaxFrames int `json:"max_num_frames,omitempty"` // of an image, told apart by learned vectors; 0: not told apart
+}
+
+// CrossConfig sizes the gated cross-attention.
+type CrossConfig struct {
+	Heads     int `json:"heads"`
+	HeadWidth int `json:"dim_head"`
+	Mult      int `json:"ff_mult"`
+}
+
+// defaults are what keys mean that are missing in a file: the published sizes.
+func defaults() Config {
+	return Config{
+		Resampler: ResamplerConfig{Depth: 6, Latents: 64, Heads: 8, HeadWidth: 64, Mult: 4},
+		Cross:     CrossConfig{Heads: 8, HeadWidth: 64, Mult: 4},
+		Every:     1, Immediate: true, EndChunk: NoToken, Padding: NoToken,
+	}
+}
+
+// For is the configuration for a language model and patches of width e, with
+// the published sizes and three tokens added: <image>, <|endofchunk|> and
+// padding.
+func For(text gpt2.Config, e int) Config {
+	c := defaults()
+	c.ModelType, c.Text, c.Vision, c.Added = "flamingo", text, e, 3
+	c.Media, c.EndChunk, c.Padding = text.VocabSize, text.VocabSize+1, text.VocabSize+2
+	return c
+}
+
+// Vocabulary is the number of tokens, the added ones included.
+func (c Config) Vocabulary() int { return c.Text.VocabSize + c.Added }
+
+// gated tells whether cross-attention stands before block i of the language
+// model.
+func (c Config) gated(i int) bool { return (i+1)%c.Every == 0 }
+
+// Validate reports every fault of the configuration at once.
+func (c Config) Validate() error {
+	var faults []string
+	fault := func(bad bool, format string, args ...any) {
+		if bad {
+			faults = append(faults, fmt.Sprintf(format, args...))
+		}
+	}
+	fault(c.ModelType != "flamingo", "model_type is %q, want \"flamingo\"", c.ModelType)
+	if err := c.Text.Validate(); err != nil {
+		faults = append(faults, "text_config: "+err.Error())
+	}
+	const most = 1 << 16
+	for _, n := range []struct {
+		key          string
+		value, least int
+	}{
+		{"vision_dim", c.Vision, 1}, {"cross_attn_every_n_layers", c.Every, 1}, {"added_tokens", c.Added, 0}, {"vision_tokens", c.Patches, 0},
+		{"resampler.depth", c.Resampler.Depth, 1}, {"resampler.num_latents", c.Resampler.Latents, 1},
+		{"resampler.heads", c.Resampler.Heads, 1}, {"resampler.dim_head", c.Resampler.HeadWidth, 1}, {"resampler.ff_mult", c.Resampler.Mult, 1},
+		{"resampler.max_num_media", c.Resampler.MaxImages, 0}, {"resampler.max_num_frames", c.Resampler.MaxFrames, 0},
+		{"cross_attention.heads", c.Cross.Heads, 1}, {"cross_attention.dim_head", c.Cross.HeadWidth, 1}, {"cross_attention.ff_mult", c.Cross.Mult, 1},
+	} {
+		fault(n.value < n.least || n.value > most, "%s is %d, want %d to %d", n.key, n.value, n.least, most)
+	}
+	fault(c.Every > c.Text.Layers, "cross_attn_every_n_layers is %d, but the language model has %d layers", c.Every, c.Text.Layers)
+	for _, t := range []struct {
+		key       string
+		id, least int
+	}{
+		{"media_token_id", c.Media, 0}, {"endofchunk_token_id", c.EndChunk, NoToken}, {"pad_token_id", c.Padding, NoToken},
+	} {
+		fault(t.id < t.least || t.id >= c.Vocabulary(), "%s is %d in a vocabulary of %d", t.key, t.id, c.Vocabulary())
+	}
+	fault(c.Media == c.EndChunk || c.Media == c.Padding, "media_token_id %d is that of another special token", c.Media)
+	if len(faults) > 0 {
+		return errors.Errorf("flamingo: %s", strings.Join(faults, "; "))
+	}
+	return nil
+}
+
+// ReadConfig reads and validates a config.json. Missing sizes are the published
+// ones, those of text_config Hugging Face's for GPT-2.
+func ReadConfig(path string) (Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, errors.WithStack(err)
+	}
+	c, err := ParseConfig(text)
+	return c, errors.Wrap(err, path)
+}
+
+// ParseConfig is ReadConfig of the contents of a file.
+func ParseConfig(text []byte) (Config, error) {
+	type plain Config // without the key that has defaults of its own
+	file := struct {
+		plain
+		Text json.RawMessage `json:"text_config"`
+	}{plain: plain(defaults())}
+	if err := json.Unmarshal(text, &file); err != nil {
+		return Config{}, errors.WithStack(err)
+	}
+	c := Config(file.plain)
+	if len(file.Text) == 0 {
+		return Config{}, errors.New("flamingo: no text_config")
+	}
+	var err error
+	if c.Text, err = gpt2.ParseConfig(file.Text); err != nil {
+		return Config{}, errors.WithMessage(err, "flamingo: text_config")
+	}
+	return c, c.Validate()
+}
+
+// Write writes a config.json, whole or not at all.
+func (c Config) Write(path string) error {
+	return safetensors.WriteAtomic(path, func(w io.Writer) error {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return errors.WithStack(e.Encode(c))
+	})
+}
