@@ -176,3 +176,13 @@ func stringOrList(raw json.RawMessage) ([]string, error) {
 	}
 	return many, nil
 }
+
+// JoinCaptions returns the images of all parts, one part after the other.
+func JoinCaptions(parts ...*Captions) *Captions {
+	out := &Captions{}
+	for _, p := range parts {
+		out.items = append(out.items, p.items...)
+		out.MaxPixels = max(out.MaxPixels, p.MaxPixels)
+	}
+	return out
+}

@@ -310,7 +310,7 @@ func TestOpenWebDataset(t *testing.T) {
 		"too many for the captions":                       tarBytes(t, "1.txt", strings.Repeat("x", maxText+1)),
 		"not a tar file":                                  []byte(strings.Repeat("x", 600)),
 		"ends beyond the file":                            good[:520],
-		"damaged":                                         good[:len(good)-1024-300],
+		"damaged":                                         good[:1024+300],
 		"is not a plain file":                             link(),
 	} {
 		path := filepath.Join(t.TempDir(), "x.tar")
