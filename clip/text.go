@@ -59,12 +59,15 @@ func (m *Text) Embed(b *graph.Builder, ids, ends *graph.Node) *graph.Node {
 	x := t.Gather(t.Param(m.Tokens), ids) // (B, L, D)
 	x = t.Add(x, t.Slice(t.Param(m.Positions), 0, 0, L))
 	t.Trace("embeddings", x)
-	mask := layers.Causal(t, L)
-	for i, k := range m.Blocks {
+	mask, last := layers.Causal(t, L), len(m.Blocks)-1
+	for i, k := range m.Blocks[:last] {
 		x = k.Forward(t, x, mask)
 		t.Trace(fmt.Sprint("block.", i), x)
 	}
-	// A norm sees one token at a time: only the one that is kept needs it.
-	x = m.Norm.Forward(t, t.Must(op.At(x, ends))) // (B, D)
+	// Nothing reads the last block's other tokens.
+	B, D := x.Shape()[0], x.Shape()[2]
+	end := func(x *graph.Node) *graph.Node { return t.Reshape(t.Must(op.At(x, ends)), B, 1, D) }
+	x = m.Blocks[last].Picked(t, x, t.Reshape(t.Gather(mask, ends), B, 1, L), end)
+	x = m.Norm.Forward(t, t.Reshape(x, B, D))
 	return unit(b, m.Projection.Forward(b, x))
 }

@@ -56,13 +56,23 @@ func NewVision(s graph.Scope, c VisionConfig, e int) *Vision {
 // Tokens maps images (B, C, S, S) to tokens (B, 1+N, D), the class token first,
 // as they leave the blocks.
 func (m *Vision) Tokens(b *graph.Builder, images *graph.Node) *graph.Node {
+	return m.blocks(b, m.embed(b, images), m.Blocks)
+}
+
+// embed maps images (B, C, S, S) to tokens with positions (B, 1+N, D).
+func (m *Vision) embed(b *graph.Builder, images *graph.Node) *graph.Node {
 	b = b.In(m.path)
 	b.Expect(images, -1, m.Channels, m.ImageSize, m.ImageSize)
 	x := m.Patches.Forward(b, images) // (B, N, D)
 	x = layers.Prepend(b, m.Class, x) // (B, 1+N, D)
 	x = b.Add(x, b.Param(m.Positions))
-	x = b.Trace("embeddings", m.PreNorm.Forward(b, x))
-	for i, k := range m.Blocks {
+	return b.Trace("embeddings", m.PreNorm.Forward(b, x))
+}
+
+// blocks applies transformer blocks, the first of which is block 0.
+func (m *Vision) blocks(b *graph.Builder, x *graph.Node, ks []*layers.Block) *graph.Node {
+	b = b.In(m.path)
+	for i, k := range ks {
 		x = k.Forward(b, x, nil)
 		b.Trace(fmt.Sprint("block.", i), x)
 	}
@@ -77,7 +87,12 @@ func (m *Vision) Features(b *graph.Builder, images *graph.Node) *graph.Node {
 
 // Embed maps images (B, C, S, S) to (B, E) of unit length.
 func (m *Vision) Embed(b *graph.Builder, images *graph.Node) *graph.Node {
-	return m.project(b, b.At(m.Tokens(b, images), 1, 0))
+	// Nothing reads the last block's other tokens.
+	class := func(x *graph.Node) *graph.Node { return b.Slice(x, 1, 0, 1) } // (B, 1, D)
+	last := len(m.Blocks) - 1
+	x := m.blocks(b, m.embed(b, images), m.Blocks[:last])
+	x = m.Blocks[last].Picked(b.In(m.path), x, nil, class)
+	return m.project(b, b.At(x, 1, 0))
 }
 
 // Patchwise maps images (B, C, S, S) to (B, N, E) of unit length: every patch

@@ -52,6 +52,17 @@ func (k *Block) Forward(b *graph.Builder, x, mask *graph.Node) *graph.Node {
 	return k.add(b, x, k.MLP.FC2, k.MLP.HiddenUnits(b, y))
 }
 
+// Picked is Forward for some of the tokens only: pick takes them from
+// (B, N, D), giving (B, n, D), and mask, nil or added to the scores, is that of
+// their rows. It spares a last block what nothing reads.
+func (k *Block) Picked(b *graph.Builder, x, mask *graph.Node, pick func(*graph.Node) *graph.Node) *graph.Node {
+	b = b.In(k.path)
+	y := k.Norm1.Forward(b, x)
+	x = k.add(b, pick(x), k.Attn.Out, k.Attn.Averages(b, pick(y), y, mask))
+	y = k.Norm2.Forward(b, x)
+	return k.add(b, x, k.MLP.FC2, k.MLP.HiddenUnits(b, y))
+}
+
 // add ends a branch: x plus the projection of y, regularized in training.
 func (k *Block) add(b *graph.Builder, x *graph.Node, out *Linear, y *graph.Node) *graph.Node {
 	if !b.Training() || k.dropout == 0 && k.dropPath == 0 {

@@ -67,23 +67,37 @@ func (m *Model) embed(b *graph.Builder, images *graph.Node) *graph.Node {
 // Features maps images (B, C, S, S) to normalized tokens (B, 1+N, D), the class
 // token first.
 func (m *Model) Features(b *graph.Builder, images *graph.Node) *graph.Node {
-	x := b.Trace("embeddings", m.embed(b, images))
-	for i, k := range m.Blocks {
+	x := m.blocks(b, m.embed(b, images), m.Blocks)
+	return m.Norm.Forward(b, x)
+}
+
+// blocks applies transformer blocks, the first of which is block 0.
+func (m *Model) blocks(b *graph.Builder, x *graph.Node, ks []*layers.Block) *graph.Node {
+	b.Trace("embeddings", x)
+	for i, k := range ks {
 		x = k.Forward(b, x, nil)
 		b.Trace(fmt.Sprint("block.", i), x)
 	}
-	return m.Norm.Forward(b, x)
+	return x
 }
 
 // Logits maps images (B, C, S, S) to class scores (B, Classes).
 func (m *Model) Logits(b *graph.Builder, images *graph.Node) *graph.Node {
-	x := m.Features(b, images)
+	return m.Head.Forward(b, m.pooled(b, images))
+}
+
+// pooled gives the features (B, D) that the head reads.
+func (m *Model) pooled(b *graph.Builder, images *graph.Node) *graph.Node {
 	if m.Pooling == "mean" {
-		x = b.Mean(b.Slice(x, 1, 1, m.Tokens()), 1) // (B, D), over the patches
-	} else {
-		x = b.At(x, 1, 0) // (B, D), the class token
+		x := m.Features(b, images)
+		return b.Mean(b.Slice(x, 1, 1, m.Tokens()), 1) // over the patches
 	}
-	return m.Head.Forward(b, x)
+	// Nothing reads the last block's other tokens.
+	class := func(x *graph.Node) *graph.Node { return b.Slice(x, 1, 0, 1) } // (B, 1, D)
+	last := len(m.Blocks) - 1
+	x := m.blocks(b, m.embed(b, images), m.Blocks[:last])
+	x = m.Blocks[last].Picked(b, x, nil, class)
+	return b.At(m.Norm.Forward(b, x), 1, 0)
 }
 
 // Loss is cross-entropy of the inputs "image" (n, C, S, S) against class

@@ -1,6 +1,7 @@
 package vit
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -133,5 +134,42 @@ func TestPublishedSize(t *testing.T) {
 	}
 	if n, k := m.Params().Size(), m.Params().Len(); n != 86_567_656 || k != 200 {
 		t.Errorf("b16 has %d parameters in %d tensors, want 86,567,656 in 200", n, k)
+	}
+}
+
+// Logits compute the last block for the class token alone, which changes
+// nothing.
+func TestLogitsAreTheHeadOfFeatures(t *testing.T) {
+	for _, pooling := range []string{"cls", "mean"} {
+		c := tiny()
+		c.Pooling = pooling
+		m, err := New(c, graph.Seed(3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		images := random(rand.New(rand.NewPCG(2, 2)), 3, c.Channels, c.ImageSize, c.ImageSize)
+		prog, err := graph.Compile(func(b *graph.Builder) {
+			x := b.Input("image", 3, c.Channels, c.ImageSize, c.ImageSize)
+			b.Output("logits", m.Logits(b, x))
+			f := m.Features(b, x)
+			if pooling == "mean" {
+				f = b.Mean(b.Slice(f, 1, 1, c.Tokens()), 1)
+			} else {
+				f = b.At(f, 1, 0)
+			}
+			b.Output("want", m.Head.Forward(b, f))
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := prog.Run(graph.Values{"image": images}); err != nil {
+			t.Fatal(err)
+		}
+		got, want := prog.Output("logits").Float32s(), prog.Output("want").Float32s()
+		for i := range want {
+			if d := math.Abs(float64(got[i] - want[i])); !(d <= 1e-5) {
+				t.Errorf("%s: logit %d is %g, the head of the features gives %g", pooling, i, got[i], want[i])
+			}
+		}
 	}
 }
