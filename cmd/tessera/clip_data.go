@@ -31,26 +31,46 @@ func shapeTemplates() (all []string) {
 
 // captions gives the texts of a data set's examples.
 type captions struct {
-	classes   []string
-	templates []string     // by which classes are asked for and, without captions, described
-	shapes    *data.Shapes // the examples, if they have captions of their own
+	classes   []string       // none: the examples are told apart by their captions alone
+	templates []string       // by which classes are asked for and, without captions, described
+	own       data.Captioned // the examples, if they have captions of their own
 	seed      uint64
 }
 
-// of is the caption of the example in a row of a batch, and the number of what
-// it is about: of the class, or −1 where captions tell more than that.
+// on is c for another part of the data.
+func (c captions) on(part data.Dataset) captions {
+	if c.own != nil {
+		c.own, _ = part.(data.Captioned)
+	}
+	return c
+}
+
+// of is a caption of the example in a row of a batch, and the number of what it
+// is about: of the class, or −1 where captions tell more than that. Of several
+// captions, or templates, each epoch draws one.
 func (c captions) of(m data.Minibatch, row int) (text string, class int) {
 	i := m.Index[row]
-	if c.shapes != nil {
-		return c.shapes.Spec(i).Caption(), -1
-	}
 	r := rand.New(rand.NewPCG(c.seed, uint64(m.Epoch)<<32|uint64(i)))
+	if c.own != nil {
+		texts := c.own.Captions(i)
+		return texts[r.IntN(len(texts))], -1
+	}
 	label := argmax(m.Batch["label"].Float32s()[row*len(c.classes):][:len(c.classes)])
 	return fill(c.templates[r.IntN(len(c.templates))], c.classes[label]), label
 }
 
 // all yields every caption, for a tokenizer to learn from.
 func (c captions) all(yield func(string) bool) {
+	if len(c.classes) == 0 {
+		for i := range c.own.Len() {
+			for _, text := range c.own.Captions(i) {
+				if !yield(text) {
+					return
+				}
+			}
+		}
+		return
+	}
 	for _, name := range c.classes {
 		for _, t := range c.templates {
 			if !yield(fill(t, name)) {
@@ -63,7 +83,7 @@ func (c captions) all(yield func(string) bool) {
 // fill puts a name into a template.
 func fill(template, name string) string { return strings.ReplaceAll(template, "{}", name) }
 
-// longest is the number of tokens of the longest prompt.
+// longest is the number of tokens of the longest caption.
 func (c captions) longest(t *bpe.Tokenizer) int {
 	n := 0
 	for text := range c.all {

@@ -1,99 +1,142 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"slices"
+
+	"github.com/pkg/errors"
 
 	"tessera/train/data"
 )
 
-// recall tells how far down the list the right answer is.
-type recall struct {
-	at     map[int]float64 // share of queries whose answer is among the first k
-	median int             // rank of the answer, from 1
-}
-
-// recallOf sums up ranks from 1.
-func recallOf(ranks []int) recall {
-	r := recall{at: map[int]float64{}}
-	slices.Sort(ranks)
-	for _, k := range []int{1, 5, 10} {
-		n, _ := slices.BinarySearch(ranks, k+1)
-		r.at[k] = float64(n) / float64(len(ranks))
-	}
-	r.median = ranks[len(ranks)/2]
-	return r
-}
-
-func (r recall) String() string {
-	return fmt.Sprintf("%.1f %% at 1, %.1f %% at 5, %.1f %% at 10, median rank %d", 100*r.at[1], 100*r.at[5], 100*r.at[10], r.median)
-}
-
 // measured is what a model makes of a data set.
 type measured struct {
-	images   int
-	zeroShot float64 // share of images whose class is found among all
-	// Ranks of the caption among all different ones, and of the first image of a
-	// caption among all images.
-	toText, toImage recall
+	Images int `json:"images"`
+	// Of images with classes.
+	Classes int          `json:"classes,omitempty"`
+	Correct int          `json:"correct,omitempty"` // images whose class is found among all
+	Top5    int          `json:"top_5,omitempty"`   // and those where it is among the first five
+	ByClass []classScore `json:"by_class,omitempty"`
+	// Of images with captions: ranks of the caption among all different ones,
+	// and of the image of a caption among all images.
+	Texts   int     `json:"texts,omitempty"`
+	ToText  *recall `json:"image_to_text,omitempty"`
+	ToImage *recall `json:"text_to_image,omitempty"`
 }
 
+// accuracy is the share of images classified right.
+func (s *measured) accuracy() float64 { return float64(s.Correct) / float64(max(s.Images, 1)) }
+
 // measure embeds a data set, classifies it by the prompts of its classes and
-// ranks its captions.
-func (e *embedder) measure(ctx context.Context, ds data.Dataset, c captions, batch, workers int) (*measured, error) {
-	classify, err := e.classifier(c)
-	if err != nil {
-		return nil, err
-	}
+// ranks its captions, as far as it has them. progress is told how many images
+// are done.
+func (e *embedder) measure(ctx context.Context, ds data.Dataset, c captions, batch, workers int, progress func(done int) error) (*measured, error) {
+	var classify func(image []float32) []float64
 	l := &data.Loader{Dataset: ds, BatchSize: batch, Workers: workers,
-		Inputs: []data.Input{data.Images(e.input, nil), data.Labels(len(c.classes), 0)}}
-	E, K := e.ProjectionDim, len(c.classes)
+		Inputs: []data.Input{data.Images(e.input, nil)},
+		OnSkip: func(name string, err error) { e.log.Warn("skipped", "image", name, "error", err.Error()) }}
+	K := len(c.classes)
+	if K > 0 {
+		var err error
+		if classify, err = e.classifier(c); err != nil {
+			return nil, err
+		}
+		l.Inputs = append(l.Inputs, data.Labels(K, 0))
+	}
+	s := &measured{Classes: K}
+	given := make([]map[int]int, K) // by true class: how often each was given
 	var images []float32
-	var texts []string        // different captions
-	var captionOf []int       // by image
-	known := map[string]int{} // caption to its place in texts
-	right := 0
+	t := texts{known: map[string]int{}}
 	for m, err := range l.Epoch() {
 		if err == nil {
 			err = ctx.Err()
 		}
 		if err != nil {
-			return nil, err
+			return nil, errors.Wrapf(err, "stopped after %d images", s.Images)
 		}
 		rows, err := e.Images(m.Batch["image"])
 		if err != nil {
 			return nil, err
 		}
-		images = append(images, rows...)
+		if c.own != nil {
+			images = append(images, rows...)
+			for _, i := range m.Index {
+				t.add(c.own.Captions(i))
+			}
+		}
 		for i := range m.Index {
+			s.Images++
+			if K == 0 {
+				continue
+			}
 			label := argmax(m.Batch["label"].Float32s()[i*K:][:K])
-			if rankNames(c.classes, classify(rows[i*E:][:E]), 1)[0].Index == label {
-				right++
+			top := rankNames(c.classes, classify(rows[i*e.ProjectionDim:][:e.ProjectionDim]), 5)
+			if given[label] == nil {
+				given[label] = map[int]int{}
 			}
-			text, _ := c.of(m, i)
-			if _, ok := known[text]; !ok {
-				known[text] = len(texts)
-				texts = append(texts, text)
+			given[label][top[0].Index]++
+			if top[0].Index == label {
+				s.Correct++
 			}
-			captionOf = append(captionOf, known[text])
+			if slices.ContainsFunc(top, func(c candidate) bool { return c.Index == label }) {
+				s.Top5++
+			}
+		}
+		if err := progress(s.Images); err != nil {
+			return nil, err
 		}
 	}
-	rows, err := e.embedTexts(texts)
+	if s.Images == 0 {
+		return nil, errors.New("there are no images to measure by")
+	}
+	var counts score
+	counts.Images = s.Images
+	counts.count(given, c.classes)
+	s.ByClass = counts.Classes
+	if c.own == nil {
+		return s, nil
+	}
+	rows, err := e.embedTexts(t.all)
 	if err != nil {
 		return nil, err
 	}
-	s := &measured{images: len(captionOf), zeroShot: float64(right) / float64(len(captionOf))}
-	s.toText, s.toImage = ranks(images, rows, captionOf, E)
+	toText, toImage := ranks(images, rows, t.own, e.ProjectionDim)
+	s.Texts, s.ToText, s.ToImage = len(t.all), &toText, &toImage
 	return s, nil
+}
+
+// texts are the different captions of images.
+type texts struct {
+	all   []string
+	known map[string]int // place in all
+	own   [][]int        // by image
+}
+
+// add takes in the captions of the next image.
+func (t *texts) add(captions []string) {
+	var own []int
+	for _, text := range captions {
+		i, ok := t.known[text]
+		if !ok {
+			i = len(t.all)
+			t.known[text] = i
+			t.all = append(t.all, text)
+		}
+		own = append(own, i)
+	}
+	t.own = append(t.own, own)
 }
 
 // classifier gives the probabilities of the classes for an image. Where captions
 // tell more than the class, a class is as probable as all its captions together;
 // elsewhere the mean of its prompts stands for it.
 func (e *embedder) classifier(c captions) (func(image []float32) []float64, error) {
-	if c.shapes == nil {
+	if err := e.tokenizer(); err != nil {
+		return nil, err
+	}
+	if c.own == nil {
 		rows, err := e.ZeroShot(c.classes, c.templates, e.encode)
 		return func(image []float32) []float64 { return e.Probabilities(image, rows) }, err
 	}
@@ -111,34 +154,14 @@ func (e *embedder) classifier(c captions) (func(image []float32) []float64, erro
 	}, err
 }
 
-// ranks ranks texts by images and images by texts.
-func ranks(images, texts []float32, captionOf []int, E int) (toText, toImage recall) {
-	n, m := len(images)/E, len(texts)/E
-	cosine := make([]float32, n*m)
-	for i := range n {
-		for j := range m {
-			for k, v := range images[i*E:][:E] {
-				cosine[i*m+j] += v * texts[j*E+k]
-			}
-		}
+// print writes lines of a table, of which name tells what is measured.
+func (s *measured) print(w io.Writer, name string) {
+	if s.Classes > 0 {
+		fmt.Fprintf(w, "%s zero-shot accuracy\t%.2f %%\t(%s of %s images, %d classes)\n",
+			name, 100*s.accuracy(), thousands(s.Correct), thousands(s.Images), s.Classes)
 	}
-	down, up := make([]int, n), make([]int, m)
-	for i := range n {
-		own := cosine[i*m+captionOf[i]]
-		down[i] = 1
-		for _, v := range cosine[i*m:][:m] {
-			if v > own {
-				down[i]++
-			}
-		}
+	if s.ToText != nil {
+		fmt.Fprintf(w, "%s image to text\t%s\t(among %s captions)\n", name, s.ToText, thousands(s.Texts))
+		fmt.Fprintf(w, "%s text to image\t%s\t(among %s images)\n", name, s.ToImage, thousands(s.Images))
 	}
-	for j := range m {
-		order := make([]int, n)
-		for i := range order {
-			order[i] = i
-		}
-		slices.SortStableFunc(order, func(a, b int) int { return -cmp.Compare(cosine[a*m+j], cosine[b*m+j]) })
-		up[j] = 1 + slices.IndexFunc(order, func(i int) bool { return captionOf[i] == j })
-	}
-	return recallOf(down), recallOf(up)
 }

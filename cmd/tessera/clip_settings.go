@@ -11,6 +11,7 @@ import (
 // clipSettings are the flags of "clip train".
 type clipSettings struct {
 	data, out, preset string
+	val               float64
 	heldOut           int
 	template          []string
 	vocabulary        int
@@ -33,9 +34,10 @@ type clipSettings struct {
 
 func (o *clipSettings) bind(f *pflag.FlagSet) {
 	f.SortFlags = false
-	f.StringVar(&o.data, "data", "", "data set: "+dataForms+" or the path of a folder")
+	f.StringVar(&o.data, "data", "", "data set: "+clipForms+" or the path of a folder")
 	f.StringVar(&o.out, "out", "", "folder of the results, new or empty")
 	f.StringVar(&o.preset, "preset", "", "size of the model (default by data set)")
+	f.Float64Var(&o.val, "val", -1, "share of the training images held out for validation where the data has no such part; -1: 0.1 for folders and pairs, else 0")
 	f.IntVar(&o.heldOut, "held-out", 6, "combinations of color and shape that shapes keeps from training; 0: none")
 	f.StringArrayVar(&o.template, "template", nil, "caption of a class, such as \"a photo of a {}\", where the data has none; may be repeated (default: four)")
 	f.IntVar(&o.vocabulary, "vocabulary", 640, "most tokens of the tokenizer, which is trained on the captions")
@@ -63,6 +65,11 @@ var clipDefaults = map[string]map[string]string{
 	"fashion-mnist": {"preset": "small28", "epochs": "2"},
 	"cifar10":       {"preset": "small32", "epochs": "20"},
 	"folder":        {"preset": "small64", "epochs": "20"},
+	"captions":      {"preset": "small64", "epochs": "20", "vocabulary": "4096"},
+	"pairs":         {"preset": "small64", "epochs": "20", "vocabulary": "4096"},
+	"webdataset":    {"preset": "small64", "epochs": "20", "vocabulary": "4096"},
+	"coco":          {"preset": "small64", "epochs": "20", "vocabulary": "4096"},
+	"emoji":         {"preset": "small64", "epochs": "20", "vocabulary": "2048"},
 }
 
 // check reports the first value out of range.
@@ -73,6 +80,7 @@ func (o *clipSettings) check() error {
 		ok    bool
 		want  string
 	}{
+		{"val", o.val, o.val == -1 || o.val >= 0 && o.val < 1, "at least 0 and less than 1"},
 		{"held-out", float64(o.heldOut), o.heldOut >= 0, "0 or more"},
 		{"vocabulary", float64(o.vocabulary), o.vocabulary >= 514, "514 or more: every byte twice, start and end"},
 		{"epochs", float64(o.epochs), o.epochs >= 1, "1 or more"},

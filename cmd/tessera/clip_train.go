@@ -33,15 +33,21 @@ func newClipTrain() *cobra.Command {
 		Short: "Train image and text towers from scratch",
 		Long: `Train a model on images with captions, and a tokenizer on the captions first.
 
-The data is "shapes", drawn with captions as it is needed, or a data set of
-labelled images as for "tessera vit train", whose captions are templates around
-the names of classes. Of shapes, --held-out combinations of color and shape are
-never seen in training; how well they are found among all is printed at the end.
+The data is one of
+
+` + clipFormsHelp + `
+
+Of shapes, --held-out combinations of color and shape are never seen in training;
+they are named at the end. Of pairs, the share --val is held out. How well
+captions and images find each other among those held out, as recall at 1, 5 and 10
+and median rank, and how many classes are found by name, is printed at the end.
 
 DIR receives the model (config.json, model.safetensors, vocab.json, merges.txt,
 preprocessor_config.json), metrics.jsonl and, in checkpoints, what --resume needs.`,
 		Example: `  tessera clip train --data shapes --out runs/clip
   tessera clip train --data fashion-mnist:data/fashion --loss sigmoid --out runs/fashion
+  tessera clip train --data captions:photos/captions.csv --preset small64 --out runs/photos
+  tessera clip train --data emoji:node_modules:twitter --out runs/emoji
   tessera clip train --out runs/clip --resume`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -90,10 +96,7 @@ func (o *clipSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error) 
 		}
 		return checkpoint, o.check()
 	}
-	if o.data == "" {
-		return "", usagef("--data is missing, want %s or a folder", dataForms)
-	}
-	spec, err := parseDataSpec(o.data)
+	spec, err := parseClipSpec(o.data)
 	if err != nil {
 		return "", err
 	}
@@ -135,7 +138,7 @@ type clipRun struct {
 // open reads the data and makes tokenizer and model, or loads those of a
 // checkpoint.
 func (r *clipRun) open(checkpoint string) error {
-	spec, err := parseDataSpec(r.data)
+	spec, err := parseClipSpec(r.data)
 	if err != nil {
 		return err
 	}
@@ -160,26 +163,28 @@ func (r *clipRun) open(checkpoint string) error {
 	if err != nil {
 		return err
 	}
-	if r.length = r.texts.longest(r.tokens); r.length > r.Config.Text.Context {
-		return errors.Errorf("a caption has %d tokens, but the model takes %d", r.length, r.Config.Text.Context)
-	}
+	// Longer captions are cut.
+	r.length = min(r.texts.longest(r.tokens), r.Config.Text.Context)
 	return r.freezeTower()
 }
 
 // openData opens the data set, without the combinations held out.
-func (r *clipRun) openData(spec dataSpec, size int) error {
+func (r *clipRun) openData(spec clipSpec, size int) error {
 	var err error
 	if spec.kind != "shapes" {
-		r.parts, err = spec.open(size, -1, r.seed)
-		r.texts = captions{templates: classTemplates, seed: r.seed}
+		if r.parts, err = spec.open(size, r.val, r.seed); err != nil {
+			return err
+		}
+		r.texts = captions{templates: classTemplates, seed: r.seed, classes: spec.namesOf(r.parts.train)}
 		if len(r.template) > 0 {
 			r.texts.templates = r.template
 		}
-		if err == nil {
-			r.texts.classes = r.parts.train.Classes()
+		if spec.pairs() {
+			r.texts.own = r.parts.train.(data.Captioned)
 		}
-		return err
+		return nil
 	}
+	n := spec.labelled.n
 	seen, held, err := data.HoldOut(r.heldOut, r.seed)
 	if err != nil {
 		return usagef("--held-out %d: %v", r.heldOut, err)
@@ -187,14 +192,18 @@ func (r *clipRun) openData(spec dataSpec, size int) error {
 	part := func(n int, seed uint64, pairs []data.Pair) data.Shapes {
 		return data.Shapes{N: n, Size: size, Seed: seed, Pairs: pairs}
 	}
-	train := part(spec.n, shapesSeed, seen)
-	r.parts = splits{train: train, test: part(max(1, spec.n/10), shapesTestSeed, seen)}
+	train := part(n, shapesSeed, seen)
+	r.parts = splits{train: train, test: part(max(1, n/10), shapesTestSeed, seen)}
 	if len(held) > 0 {
-		r.held, r.heldAs = part(max(1, spec.n/10), shapesTestSeed, held), held
+		r.held, r.heldAs = part(max(1, n/10), shapesTestSeed, held), held
 	}
-	r.texts = captions{classes: train.Classes(), templates: shapeTemplates(), shapes: &train}
+	r.texts = captions{classes: train.Classes(), templates: shapeTemplates(), own: train}
 	return nil
 }
+
+// longestText is the most tokens of a caption that a new model is made for, as
+// in published ones.
+const longestText = 77
 
 // fresh makes a tokenizer and a model.
 func (r *clipRun) fresh(c clip.Config) (*embedder, error) {
@@ -203,7 +212,7 @@ func (r *clipRun) fresh(c clip.Config) (*embedder, error) {
 		return nil, err
 	}
 	c.SetVocabulary(tokens.Size(), tokens.Start(), tokens.End())
-	c.Text.Context = max(c.Text.Context, r.texts.longest(tokens))
+	c.Text.Context = max(c.Text.Context, min(r.texts.longest(tokens), longestText))
 	if r.loss == "sigmoid" {
 		bias := -10.0 // most pairs do not match (arXiv:2303.15343)
 		c.LogitBias, c.LogitScale = &bias, math.Log(10)
@@ -244,8 +253,11 @@ func (r *clipRun) save(dir string) error {
 func (r *clipRun) train(ctx context.Context, checkpoint string) error {
 	l := &data.Loader{
 		Dataset: r.parts.train, BatchSize: r.batch, Seed: r.seed, Workers: r.workers, Shuffle: true,
-		Inputs: []data.Input{data.Images(r.input, nil), data.Labels(len(r.texts.classes), 0)},
+		Inputs: []data.Input{data.Images(r.input, nil)},
 		OnSkip: func(name string, err error) { r.log.Warn("skipped", "image", name, "error", err.Error()) },
+	}
+	if n := len(r.texts.classes); n > 0 {
+		l.Inputs = append(l.Inputs, data.Labels(n, 0))
 	}
 	epoch := l.StepsPerEpoch()
 	steps := r.epochs * epoch
@@ -302,18 +314,11 @@ func (r *clipRun) finish(ctx context.Context, w io.Writer, start time.Time) erro
 		if part.data == nil {
 			continue
 		}
-		texts := r.texts
-		if s, ok := part.data.(data.Shapes); ok {
-			texts.shapes = &s
-		}
-		m, err := r.measure(ctx, part.data, texts, r.batch, r.workers)
+		m, err := r.measure(ctx, part.data, r.texts.on(part.data), r.batch, r.workers, quiet)
 		if err != nil {
 			return errors.Wrap(err, part.name)
 		}
-		fmt.Fprintf(t, "%s zero-shot accuracy\t%.2f %%\t(%s images, %d classes)\n", part.name, 100*m.zeroShot, thousands(m.images), len(r.texts.classes))
-		if texts.shapes != nil {
-			fmt.Fprintf(t, "%s image to text\t%s\n%s text to image\t%s\n", part.name, m.toText, part.name, m.toImage)
-		}
+		m.print(t, part.name)
 	}
 	var held []string
 	for _, p := range r.heldAs {
@@ -333,3 +338,6 @@ func (r *clipRun) finish(ctx context.Context, w io.Writer, start time.Time) erro
 	_, err := io.WriteString(w, report.String())
 	return err
 }
+
+// quiet is no progress.
+func quiet(int) error { return nil }
