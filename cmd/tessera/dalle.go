@@ -22,6 +22,7 @@ func newDALLE() *cobra.Command {
 type painter struct {
 	*dalle.Model
 	text  *bpe.Tokenizer
+	words *words
 	image *vqvae.Model
 }
 
@@ -41,11 +42,15 @@ func loadPainter(dir string) (*painter, error) {
 	if err != nil {
 		return nil, err
 	}
+	words, err := loadWords(dir, text)
+	if err != nil {
+		return nil, err
+	}
 	image, err := loadVQVAE(filepath.Join(dir, imageFolder))
 	if err != nil {
 		return nil, err
 	}
-	p := &painter{m, text, image}
+	p := &painter{m, text, words, image}
 	return p, errors.Wrap(p.validate(), dir)
 }
 
@@ -55,8 +60,8 @@ func (p *painter) validate() error {
 		return errors.Errorf("the model wants images of %d tokens of %d, its VQ-VAE has %d of %d",
 			p.ImageTokens, p.ImageVocab, p.image.Tokens(), p.image.NumEmbeddings)
 	}
-	if n := p.text.Size(); n+1 != p.TextVocab || p.Padding != n {
-		return errors.Errorf("the model wants %d text tokens of which %d is padding, its tokenizer has %d and no padding", p.TextVocab, p.Padding, n)
+	if n := len(p.words.ids); n+1 != p.TextVocab || p.Padding != n {
+		return errors.Errorf("the model wants %d text tokens of which %d is padding, beside it are %d and no padding", p.TextVocab, p.Padding, n)
 	}
 	return nil
 }
@@ -69,14 +74,28 @@ func (p *painter) save(dir string) error {
 	if err := p.text.Save(dir); err != nil {
 		return err
 	}
+	if err := p.words.save(dir, p.text); err != nil {
+		return err
+	}
 	return p.image.Save(filepath.Join(dir, imageFolder))
 }
 
-// encode turns a text into tokens, and tells whether it had to be cut.
-func (p *painter) encode(text string) (ids []int, cut bool) {
-	ids = p.text.Encode(text)
-	if len(ids) > p.TextTokens {
-		return p.text.Pad(ids, p.TextTokens), true
+// encode turns a text into the model's tokens. It leaves out those that the
+// model does not know, and tells whether the rest had to be cut.
+func (p *painter) encode(text string) (ids []int, unknown []string, cut bool) {
+	for _, id := range p.text.Encode(text) {
+		if _, ok := p.words.row[id]; ok {
+			ids = append(ids, id)
+			continue
+		}
+		token, _ := p.text.Token(id)
+		unknown = append(unknown, token)
 	}
-	return ids, false
+	if cut = len(ids) > p.TextTokens; cut {
+		ids = p.text.Pad(ids, p.TextTokens)
+	}
+	for i, id := range ids {
+		ids[i] = p.words.row[id]
+	}
+	return ids, unknown, cut
 }

@@ -27,15 +27,16 @@ func newDALLEEval() *cobra.Command {
 and given those of other images: a model that reads its texts finds the latter
 worse.
 
-With --judge, a classifier of "tessera vit train" with the classes of the data,
-also draw images from captions of all classes in turn and count those to which
-the judge gives the class of the caption. Beside it stands what the judge makes
-of the true images, drawn from their tokens.
+Also draw images from captions of all classes in turn and count those to which a
+judge gives the class of the caption: with --judge, a classifier of "tessera vit
+train" with the classes of the data. Shapes need none: their color and outline
+are measured. Beside it stands what the judge makes of the true images, drawn from
+their tokens.
 
 With --hold-out, as in training on shapes, images of the pairs of color and shape
 held out are counted apart.`,
-		Example: `  tessera dalle eval --model runs/dalle --data shapes
-  tessera dalle eval --model runs/dalle --data shapes --judge runs/shapes --n 300 --hold-out 6`,
+		Example: `  tessera dalle eval --model runs/dalle --data shapes --n 300 --hold-out 6
+  tessera dalle eval --model runs/dalle --data fashion-mnist:data/fashion --judge runs/fashion`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := e.check(); err != nil {
@@ -63,7 +64,7 @@ held out are counted apart.`,
 	f.IntVar(&e.holdOut, "hold-out", 0, "pairs of color and shape that were left out of training, of shapes")
 	f.IntVar(&e.images, "images", 2000, "images to measure the likelihood of, evenly spaced; 0: all")
 	f.IntVar(&e.data.batch, "batch", 64, "images of a batch")
-	f.StringVar(&e.judge, "judge", "", "folder of a classifier that judges drawn images")
+	f.StringVar(&e.judge, "judge", "", "folder of a classifier that judges drawn images; for shapes none is needed")
 	f.IntVar(&e.n, "n", 200, "images to draw for the judge")
 	e.drawing.bind(f)
 	f.Uint64Var(&e.drawing.seed, "draw-seed", 1, "of the draws")
@@ -139,27 +140,27 @@ func (e *dalleEval) run(ctx context.Context) (*fidelity, error) {
 		return nil, err
 	}
 	if j != nil {
-		s.Judged, err = e.judgeAll(ctx, j, inTurn(images, e.n))
+		s.Judged, err = e.judgeAll(ctx, j, images)
 	}
 	return s, err
 }
 
-// newJudge opens the classifier, if there is one, for classes of the data.
+// newJudge returns a judge of images of the data, or nil if there is none.
 func (e *dalleEval) newJudge(p *painter, ds data.Dataset) (*judge, error) {
-	held := map[string]bool{}
-	if e.holdOut > 0 {
-		if _, ok := ds.(data.Shapes); !ok {
-			return nil, usagef("--hold-out %d: only shapes have pairs of color and shape to hold out", e.holdOut)
-		}
-		_, pairs, err := data.HoldOut(e.holdOut, e.data.seed)
-		if err != nil {
-			return nil, err
-		}
-		for _, pair := range pairs {
-			held[pair.String()] = true
-		}
+	_, shapes := ds.(data.Shapes)
+	held, err := e.held(shapes)
+	if err != nil {
+		return nil, err
+	}
+	j := &judge{painter: p, name: e.judge, label: make([]int, len(ds.Classes())), held: make([]bool, len(ds.Classes()))}
+	for i, name := range ds.Classes() {
+		j.label[i], j.held[i] = i, held[name]
 	}
 	if e.judge == "" {
+		j.name, j.see = "measured", readShapes
+		if shapes && p.image.Channels == 3 {
+			return j, nil
+		}
 		return nil, nil
 	}
 	c, err := loadClassifier(e.judge, vit.LoadOptions{}, e.log)
@@ -170,14 +171,27 @@ func (e *dalleEval) newJudge(p *painter, ds data.Dataset) (*judge, error) {
 	if err != nil {
 		return nil, errors.Wrapf(err, "--judge %s", e.judge)
 	}
-	j := &judge{classifier: c, painter: p, label: make([]int, len(ds.Classes())), held: make([]bool, len(ds.Classes()))}
-	for i, name := range ds.Classes() {
-		j.label[i], j.held[i] = i, held[name]
-		if r, ok := known.(relabeled); ok {
-			j.label[i] = r.label[i]
-		}
+	if r, ok := known.(relabeled); ok {
+		j.label = r.label
 	}
+	j.see = c.see
 	return j, nil
+}
+
+// held are the classes that were held out of training.
+func (e *dalleEval) held(shapes bool) (map[string]bool, error) {
+	if e.holdOut == 0 {
+		return nil, nil
+	}
+	if !shapes {
+		return nil, usagef("--hold-out %d: only shapes have pairs of color and shape to hold out", e.holdOut)
+	}
+	_, pairs, err := data.HoldOut(e.holdOut, e.data.seed)
+	held := map[string]bool{}
+	for _, pair := range pairs {
+		held[pair.String()] = true
+	}
+	return held, err
 }
 
 // likelihood is the mean negative log-likelihood of image tokens.
@@ -199,7 +213,7 @@ func (s *fidelity) print(w io.Writer) error {
 		if j.Held != nil {
 			row("of classes held out", *j.Held)
 		}
-		row("true images, from tokens", j.Reconstructed)
+		row("true images from their tokens", j.Reconstructed)
 	}
 	return t.Flush()
 }

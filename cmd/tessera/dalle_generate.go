@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pkg/errors"
@@ -117,7 +118,10 @@ func (g *generating) run(cmd *cobra.Command) error {
 	}
 	var prompts [][]int
 	for _, text := range g.texts {
-		ids, cut := p.encode(text)
+		ids, unknown, cut := p.encode(text)
+		if len(unknown) > 0 {
+			log.Warn("no caption in training had some of the text: it is left out", "text", text, "unknown", strings.Join(unknown, " "))
+		}
 		if cut {
 			log.Warn("the text is too long and was cut", "text", text, "tokens", p.TextTokens)
 		}

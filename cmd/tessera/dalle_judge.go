@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"image"
+	"slices"
 
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
@@ -11,16 +12,19 @@ import (
 	"tessera/train/data"
 )
 
-// judge is a classifier that says what was drawn.
+// judge says what was drawn.
 type judge struct {
-	*classifier
 	*painter
-	label []int  // the classifier's, by class of the data
+	name  string
+	label []int  // the judge's, by class of the data
 	held  []bool // out of training, by class of the data
+	// see gives the labels of images, −1 for none.
+	see func(images []image.Image) ([]int, error)
 }
 
 // judged is what the judge says.
 type judged struct {
+	Judge         string `json:"judge"`
 	Drawn         count  `json:"drawn"`          // of classes in training
 	Held          *count `json:"held,omitempty"` // of those held out
 	Reconstructed count  `json:"reconstructed"`  // true images
@@ -63,77 +67,98 @@ func inTurn(images []captioned, n int) []captioned {
 	return out
 }
 
-// judgeAll draws images from the captions and judges them and the true ones.
+// judgeBatch is how many images are drawn and judged at once.
+const judgeBatch = 50
+
+// judgeAll draws n images from the captions, class by class, and judges them and
+// all the true ones.
 func (e *dalleEval) judgeAll(ctx context.Context, j *judge, images []captioned) (*judged, error) {
-	const batch = 50
-	var s judged
-	bar := counting(e.stderr, "images for the judge", len(images), e.clock)
-	for lo := 0; lo < len(images); lo += batch {
-		part := images[lo:min(lo+batch, len(images))]
-		var texts, tokens [][]int
+	s := &judged{Judge: j.name}
+	for part := range slices.Chunk(images, judgeBatch) {
+		right, err := j.right(ctx, part, idsOf(part))
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range right {
+			s.Reconstructed.add(r)
+		}
+	}
+	bar := counting(e.stderr, "images for the judge", e.n, e.clock)
+	done := 0
+	for part := range slices.Chunk(inTurn(images, e.n), judgeBatch) {
+		var texts [][]int
 		for _, pair := range j.pairs(part) {
-			texts, tokens = append(texts, pair.Text), append(tokens, pair.Image)
+			texts = append(texts, pair.Text)
 		}
 		// Every batch has draws of its own.
-		o := dalle.GenerateOptions{Sampler: e.sampler, Guidance: e.guidance, Seed: e.drawing.seed<<32 + uint64(lo)}
+		o := dalle.GenerateOptions{Sampler: e.sampler, Guidance: e.guidance, Seed: e.drawing.seed<<32 + uint64(done)}
 		drawn, err := j.Generate(ctx, texts, o)
 		if err != nil {
 			return nil, err
 		}
-		given, err := j.classes(ctx, drawn)
+		right, err := j.right(ctx, part, drawn)
 		if err != nil {
 			return nil, err
 		}
-		before, err := j.classes(ctx, tokens)
-		if err != nil {
-			return nil, err
-		}
-		for i, c := range part {
-			want := j.label[c.label]
-			s.Reconstructed.add(before[i] == want)
-			if !j.held[c.label] {
-				s.Drawn.add(given[i] == want)
+		for i, r := range right {
+			if !j.held[part[i].label] {
+				s.Drawn.add(r)
 				continue
 			}
 			if s.Held == nil {
 				s.Held = &count{}
 			}
-			s.Held.add(given[i] == want)
+			s.Held.add(r)
 		}
-		if err := bar(lo + len(part)); err != nil {
+		done += len(part)
+		if err := bar(done); err != nil {
 			return nil, err
 		}
 	}
-	return &s, nil
+	return s, nil
 }
 
-// classes are what the judge gives to the images of tokens.
-func (j *judge) classes(ctx context.Context, tokens [][]int) ([]int, error) {
+func idsOf(images []captioned) [][]int {
+	ids := make([][]int, len(images))
+	for i, c := range images {
+		ids[i] = c.ids
+	}
+	return ids
+}
+
+// right tells which images, drawn from tokens, show the class they should.
+func (j *judge) right(ctx context.Context, want []captioned, tokens [][]int) ([]bool, error) {
 	images, err := j.draw(ctx, tokens)
 	if err != nil {
 		return nil, err
 	}
-	x, err := j.see(images)
+	labels, err := j.see(images)
 	if err != nil {
 		return nil, err
 	}
-	f := &forward{model: j.classifier.Model}
-	defer f.close()
-	logits, err := f.logits(x)
-	if err != nil {
-		return nil, err
-	}
-	K := len(logits) / len(images)
-	out := make([]int, len(images))
-	for i := range out {
-		out[i] = argmax(logits[i*K : (i+1)*K])
+	out := make([]bool, len(want))
+	for i, c := range want {
+		out[i] = labels[i] == j.label[c.label]
 	}
 	return out, nil
 }
 
-// see turns images into the classifier's input.
-func (j *judge) see(images []image.Image) (*tensor.Dense, error) {
-	c := j.classifier
+// readShapes sees colors and shapes in images like those of data.Shapes, by
+// measuring them. Labels are pairs in the order of its classes.
+func readShapes(images []image.Image) ([]int, error) {
+	r, classes := data.NewShapeReader(), data.Shapes{}.Classes()
+	labels := make([]int, len(images))
+	for i, im := range images {
+		labels[i] = -1
+		if pair, ok := r.Read(data.FromStd(im)); ok {
+			labels[i] = slices.Index(classes, pair.String())
+		}
+	}
+	return labels, nil
+}
+
+// see classifies images.
+func (c *classifier) see(images []image.Image) ([]int, error) {
 	size := c.Channels * c.ImageSize * c.ImageSize
 	x := tensor.New(tensor.WithShape(len(images), c.Channels, c.ImageSize, c.ImageSize), tensor.Of(tensor.Float32))
 	for i, im := range images {
@@ -145,5 +170,16 @@ func (j *judge) see(images []image.Image) (*tensor.Dense, error) {
 			return nil, errors.Wrap(err, "judge")
 		}
 	}
-	return x, nil
+	f := &forward{model: c.Model}
+	defer f.close()
+	logits, err := f.logits(x)
+	if err != nil {
+		return nil, err
+	}
+	K := len(logits) / len(images)
+	labels := make([]int, len(images))
+	for i := range labels {
+		labels[i] = argmax(logits[i*K : (i+1)*K])
+	}
+	return labels, nil
 }

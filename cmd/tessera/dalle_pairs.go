@@ -109,7 +109,7 @@ func (p *painter) pairs(images []captioned) []dalle.Pair {
 	for i, c := range images {
 		ids, ok := known[c.text]
 		if !ok {
-			ids, _ = p.encode(c.text)
+			ids, _, _ = p.encode(c.text)
 			known[c.text] = ids
 		}
 		out[i] = dalle.Pair{Text: ids, Image: c.ids}

@@ -4,11 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"image"
 	"image/png"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"tessera/train/data"
 )
 
 // tinyDALLE trains a model for some steps on drawn images and returns its folder.
@@ -90,10 +95,10 @@ func TestDALLETrainAndGenerate(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 	j := f.Judged
-	if j == nil || j.Held == nil || j.Drawn.Images+j.Held.Images != 40 || j.Held.Images < 2 || j.Reconstructed.Images != 40 {
+	if j == nil || j.Held == nil || j.Drawn.Images+j.Held.Images != 40 || j.Held.Images < 2 || j.Reconstructed.Images != 30 || j.Judge != judge {
 		t.Fatalf("judged %+v", j)
 	}
-	if out := ok(t, "dalle", "eval", "--model", dir, "--data", "shapes:300", "--images", "9"); !strings.Contains(out, "with shuffled captions") || !strings.Contains(out, "(9 images)") {
+	if out := ok(t, "dalle", "eval", "--model", dir, "--data", "shapes:300", "--images", "9", "--n", "2"); !strings.Contains(out, "with shuffled captions") || !strings.Contains(out, "(9 images)") || !strings.Contains(out, "of 2 images)") {
 		t.Errorf("report %q", out)
 	}
 }
@@ -128,13 +133,17 @@ func TestDALLEVocab(t *testing.T) {
 	tokens := tinyVQVAE(t)
 	dir := tinyDALLE(t, tokens, "--vocab-size", "520")
 	other := tinyDALLE(t, tokens, "--vocab", dir, "--text-tokens", "9")
-	for _, f := range []string{"vocab.json", "merges.txt"} {
+	for _, f := range []string{"vocab.json", "merges.txt", "words.json"} {
 		if !bytes.Equal(read(t, filepath.Join(dir, f)), read(t, filepath.Join(other, f))) {
 			t.Errorf("%s differs", f)
 		}
 	}
+	var words []string
+	if err := json.Unmarshal(read(t, filepath.Join(other, "words.json")), &words); err != nil || len(words) < 10 || len(words) > 60 {
+		t.Fatalf("tokens that occur: %q, error %v", words, err)
+	}
 	c := string(read(t, filepath.Join(other, "config.json")))
-	for _, want := range []string{`"text_vocab_size": 521`, `"pad_token_id": 520`, `"max_text_len": 9`} {
+	for _, want := range []string{fmt.Sprintf(`"text_vocab_size": %d,`, len(words)+1), fmt.Sprintf(`"pad_token_id": %d,`, len(words)), `"max_text_len": 9`} {
 		if !strings.Contains(c, want) {
 			t.Errorf("configuration lacks %s:\n%s", want, c)
 		}
@@ -198,8 +207,8 @@ func TestDALLEErrors(t *testing.T) {
 		}
 	}
 	// What is only doubtful is said and done.
-	code, _, stderr := tessera(t, append([]string{"dalle"}, generate("--guidance", "2", "--n", "1", "--text", strings.Repeat("a large star ", 30))...)...)
-	for _, want := range []string{"without --text-dropout", "too long and was cut"} {
+	code, _, stderr := tessera(t, append([]string{"dalle"}, generate("--guidance", "2", "--n", "1", "--text", strings.Repeat("a large star ", 30), "--text", "a 7")...)...)
+	for _, want := range []string{"without --text-dropout", "too long and was cut", "unknown=7</w>"} {
 		if code != exitOK || !strings.Contains(stderr, want) {
 			t.Errorf("exit code %d, message %q; want 0 and %q", code, stderr, want)
 		}
@@ -230,5 +239,48 @@ func TestInTurn(t *testing.T) {
 	}
 	if got.String() != "badbcdba" {
 		t.Errorf("order %s, want badbcdba", got.String())
+	}
+}
+
+// Lists of tokens that do not belong to the tokenizer are errors.
+func TestLoadWords(t *testing.T) {
+	dir := tinyDALLE(t, tinyVQVAE(t))
+	p, err := loadPainter(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ids, unknown, cut := p.encode("a red 7"); len(ids) != 4 || len(unknown) != 1 || cut {
+		t.Errorf("tokens %v without %q, cut %t; want start, two words, end", ids, unknown, cut)
+	}
+	for _, tt := range []struct{ text, want string }{
+		{`["a</w>", "a</w>"]`, "there twice"},
+		{`["nonsense</w>"]`, `no token "nonsense</w>"`},
+		{`["a</w>"]`, "beside it are 1"},
+		{`{`, "words.json"},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "words.json"), []byte(tt.text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := loadPainter(dir); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: error %v, want %q", tt.text, err, tt.want)
+		}
+	}
+}
+
+// Images that are measured are given their classes.
+func TestReadShapes(t *testing.T) {
+	s := data.Shapes{N: 40, Size: 32, Seed: 5}
+	var images []image.Image
+	var want []int
+	for i := range s.N {
+		ex, err := s.Example(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		images, want = append(images, ex.Image.Std()), append(want, ex.Label)
+	}
+	images, want = append(images, image.NewRGBA(image.Rect(0, 0, 9, 9))), append(want, -1)
+	if got, err := readShapes(images); err != nil || !slices.Equal(got, want) {
+		t.Errorf("labels %v, error %v; want %v", got, err, want)
 	}
 }

@@ -36,8 +36,8 @@ All images are turned into tokens first, by the VQ-VAE of "tessera vqvae train".
 Texts are split by a tokenizer made from the captions, or by that in --vocab.
 
 DIR receives all that drawing takes: the model (config.json, model.safetensors),
-the tokenizer of texts (vocab.json, merges.txt) and the VQ-VAE (vqvae); further
-metrics.jsonl and, in checkpoints, what --resume needs. Where there are images
+the tokenizer of texts (vocab.json, merges.txt, and in words.json the tokens that
+occur) and the VQ-VAE (vqvae); further metrics.jsonl and, in checkpoints, what --resume needs. Where there are images
 for validation, checkpoints/best is the checkpoint that finds their tokens most
 probable.`,
 		Example: `  tessera vqvae train --data shapes --out runs/tokens
@@ -204,17 +204,14 @@ func (r *dalleRun) begin(images []captioned) (err error) {
 	if err != nil {
 		return err
 	}
-	length := r.textTokens
-	if length == 0 {
-		known := map[string]bool{}
-		for text := range textsOf(images) {
-			if !known[text] {
-				known[text] = true
-				length = max(length, len(r.text.Encode(text)))
-			}
-		}
+	var length int
+	if r.words, length, err = wordsOf(r.text, textsOf(images)); err != nil {
+		return err
 	}
-	c, err := r.config(r.text.Size(), length, r.image.NumEmbeddings, r.image.Tokens())
+	if r.textTokens > 0 {
+		length = r.textTokens
+	}
+	c, err := r.config(len(r.words.ids), length, r.image.NumEmbeddings, r.image.Tokens())
 	if err != nil {
 		return err
 	}
@@ -321,7 +318,7 @@ func (r *dalleRun) finish(ctx context.Context, w io.Writer, start time.Time) err
 		}
 		fmt.Fprintln(t, ")")
 	}
-	fmt.Fprintf(t, "tokens\t%d of %d words, %d of %d codes\n", r.TextTokens, r.TextVocab-1, r.ImageTokens, r.ImageVocab)
+	fmt.Fprintf(t, "tokens\t%d of %d text tokens, %d of %d codes\n", r.TextTokens, r.TextVocab-1, r.ImageTokens, r.ImageVocab)
 	fmt.Fprintf(t, "parameters\t%s\n", thousands(r.Params().Size()))
 	fmt.Fprintf(t, "steps\t%s\n", thousands(r.trainer.Done()))
 	fmt.Fprintf(t, "seconds\t%.1f\n", r.clock().Sub(start).Seconds())

@@ -28,9 +28,9 @@ func blurred(im *Image, rng *rand.Rand) *Image {
 func TestShapeReader(t *testing.T) {
 	r := NewShapeReader()
 	for _, tt := range []struct {
-		name  string
-		size  int
-		blur  bool
+		name string
+		size int
+		blur bool
 	}{
 		{"28 pixels", 28, false},
 		{"32 pixels", 32, false},
