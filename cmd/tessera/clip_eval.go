@@ -67,7 +67,7 @@ type clipScore struct {
 	Data     string   `json:"data"`
 	Split    string   `json:"split"`
 	Accuracy *float64 `json:"accuracy,omitempty"`
-	*measured
+	measured
 	ImagesPerSecond float64 `json:"images_per_second"`
 }
 
@@ -100,7 +100,7 @@ func (o *clipEvalOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	s := clipScore{Model: o.model, Data: o.data, Split: split, measured: m, ImagesPerSecond: float64(m.Images) / time.Since(start).Seconds()}
+	s := clipScore{Model: o.model, Data: o.data, Split: split, measured: *m, ImagesPerSecond: float64(m.Images) / time.Since(start).Seconds()}
 	if m.Classes > 0 {
 		accuracy := m.accuracy()
 		s.Accuracy = &accuracy

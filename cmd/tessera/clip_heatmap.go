@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"image"
 	"image/color"
@@ -11,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 	"gorgonia.org/tensor"
 
-	"tessera/graph"
 	"tessera/train/data"
 )
 
@@ -22,20 +22,20 @@ func newClipHeatmap() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "heatmap IMAGE --model DIR --text TEXT -o FILE.png",
-		Short: "Draw which patches of an image speak for a text",
-		Long: `Draw which patches of an image speak for a text, as a heat map over the image:
-the cosine of the text with every patch, projected as if it were the whole image.
-The colors of a map run from its own least value to its own greatest.
-
-With several texts there is a map for each, and what a patch has in common with
-all of them is taken off first: the maps then show where the texts differ.`,
+		Short: "Draw which parts of an image speak for a text",
+		Long: `Draw which parts of an image speak for a text, as a heat map over the image: how
+much the cosine of the two falls where a window of patches is covered with the
+mean color of the image (arXiv:1311.2901, section 4.2). The window, a quarter of
+the side, goes over all places. The colors of a map run from its own least value
+to its own greatest; below zero, what is there speaks against the text. With
+several texts there is a map for each.`,
 		Example: `  tessera clip heatmap street.jpg --model clip-b32 --text "a red bus" -o bus.png
   tessera clip heatmap pets.jpg --model clip-b32 --text "a cat" --text "a dog" -o pets.png`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(texts) == 0:
-				return usagef("--text is missing: what should the patches speak for?")
+				return usagef("--text is missing: what should the image speak for?")
 			case len(texts) > maxHeatmaps:
 				return usagef("--text is given %d times, at most %d maps fit", len(texts), maxHeatmaps)
 			case out == "":
@@ -57,7 +57,7 @@ all of them is taken off first: the maps then show where the texts differ.`,
 			if im, err = e.input.Apply(im); err != nil {
 				return err
 			}
-			maps, whole, err := e.heatmaps(im, rows)
+			maps, whole, err := e.heatmaps(cmd.Context(), im, rows)
 			if err != nil {
 				return err
 			}
@@ -90,57 +90,84 @@ const maxHeatmaps = 12
 
 // heatmaps gives a map of the patches for every text (rows of E), and the cosine
 // of the text with the whole image.
-func (e *embedder) heatmaps(im *data.Image, texts []float32) (maps []heatMap, whole []float64, err error) {
+func (e *embedder) heatmaps(ctx context.Context, im *data.Image, texts []float32) (maps []heatMap, whole []float64, err error) {
 	v, E := e.Config.Vision, e.ProjectionDim
-	C, S := v.Channels, v.ImageSize
-	pixels := make([]float32, C*S*S)
-	if err := e.input.Normalize(pixels, im); err != nil {
+	C, S, grid := v.Channels, v.ImageSize, v.Grid()
+	size := C * S * S
+	k := max(1, grid/4) // patches along the side of the window
+	places := grid - k + 1
+	n := 1 + places*places
+	pixels := make([]float32, predictBatch*size) // the first image is whole, each other has a window
+	original := make([]float32, size)
+	if err := e.input.Normalize(original, im); err != nil {
 		return nil, nil, err
 	}
-	p, err := graph.Compile(func(b *graph.Builder) {
-		x := b.Input("image", 1, C, S, S)
-		b.Output("patches", e.Vision.Patchwise(b, x))
-		b.Output("image", e.EncodeImage(b, x))
-	}, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer p.Close()
-	if err := p.Run(graph.Values{"image": tensor.New(tensor.WithShape(1, C, S, S), tensor.WithBacking(pixels))}); err != nil {
-		return nil, nil, err
-	}
-	patches, N := p.Output("patches").Float32s(), v.Grid()*v.Grid()
-	for text := range slices.Chunk(texts, E) {
-		m := heatMap{cells: make([]float64, N)}
-		for i := range m.cells {
-			m.cells[i] = cosine(patches[i*E:][:E], text)
-		}
-		maps = append(maps, m)
-		whole = append(whole, cosine(p.Output("image").Float32s(), text))
-	}
-	contrast(maps)
-	for i := range maps {
-		if err := maps[i].stretch(); err != nil {
+	var rows []float32
+	for lo := 0; lo < n; lo += predictBatch {
+		if err := ctx.Err(); err != nil {
 			return nil, nil, err
 		}
+		count := min(predictBatch, n-lo)
+		for i := range count {
+			covered := pixels[i*size:][:size]
+			copy(covered, original)
+			if w := lo + i - 1; w >= 0 {
+				cover(covered, S, image.Rect(0, 0, k, k).Add(image.Pt(w%places, w/places)), v.PatchSize)
+			}
+		}
+		out, err := e.Images(tensor.New(tensor.WithShape(count, C, S, S), tensor.WithBacking(pixels[:count*size:count*size])))
+		if err != nil {
+			return nil, nil, err
+		}
+		rows = append(rows, out...)
+	}
+	for text := range slices.Chunk(texts, E) {
+		all := cosine(rows[:E], text)
+		falls := make([]float64, 0, n-1) // by window
+		for row := range slices.Chunk(rows[E:], E) {
+			falls = append(falls, all-cosine(row, text))
+		}
+		m := heatMap{cells: spread(falls, places, k)}
+		if err := m.stretch(); err != nil {
+			return nil, nil, err
+		}
+		maps, whole = append(maps, m), append(whole, all)
 	}
 	return maps, whole, nil
 }
 
-// contrast takes the mean of several maps off each.
-func contrast(maps []heatMap) {
-	if len(maps) < 2 {
-		return
-	}
-	for cell := range maps[0].cells {
+// cover fills a rectangle of patches in an image (C, S, S) with its mean color.
+func cover(pixels []float32, S int, r image.Rectangle, patch int) {
+	for plane := range slices.Chunk(pixels, S*S) {
 		mean := 0.0
-		for _, m := range maps {
-			mean += m.cells[cell] / float64(len(maps))
+		for _, v := range plane {
+			mean += float64(v) / float64(len(plane))
 		}
-		for _, m := range maps {
-			m.cells[cell] -= mean
+		for y := r.Min.Y * patch; y < r.Max.Y*patch; y++ {
+			for x := r.Min.X * patch; x < r.Max.X*patch; x++ {
+				plane[y*S+x] = float32(mean)
+			}
 		}
 	}
+}
+
+// spread gives every patch of a grid the mean of the windows over it: of k×k
+// patches, at places×places of the grid.
+func spread(windows []float64, places, k int) []float64 {
+	grid := places + k - 1
+	cells, count := make([]float64, grid*grid), make([]float64, grid*grid)
+	for i, v := range windows {
+		for y := i / places; y < i/places+k; y++ {
+			for x := i % places; x < i%places+k; x++ {
+				cells[y*grid+x] += v
+				count[y*grid+x]++
+			}
+		}
+	}
+	for i := range cells {
+		cells[i] /= count[i]
+	}
+	return cells
 }
 
 // stretch maps the least value, lo, to 0 and the greatest, hi, to 1.

@@ -157,11 +157,11 @@ func (e *embedder) classifier(c captions) (func(image []float32) []float64, erro
 // print writes lines of a table, of which name tells what is measured.
 func (s *measured) print(w io.Writer, name string) {
 	if s.Classes > 0 {
-		fmt.Fprintf(w, "%s zero-shot accuracy\t%.2f %%\t(%s of %s images, %d classes)\n",
+		fmt.Fprintf(w, "%s zero-shot accuracy\t%.2f %% (%s of %s images, %d classes)\n",
 			name, 100*s.accuracy(), thousands(s.Correct), thousands(s.Images), s.Classes)
 	}
 	if s.ToText != nil {
-		fmt.Fprintf(w, "%s image to text\t%s\t(among %s captions)\n", name, s.ToText, thousands(s.Texts))
-		fmt.Fprintf(w, "%s text to image\t%s\t(among %s images)\n", name, s.ToImage, thousands(s.Images))
+		fmt.Fprintf(w, "%s image to text\t%s, among %s captions\n", name, s.ToText, thousands(s.Texts))
+		fmt.Fprintf(w, "%s text to image\t%s, among %s images\n", name, s.ToImage, thousands(s.Images))
 	}
 }
