@@ -36,6 +36,10 @@ func BatchMatMul[T Float](batch int, ta, tb bool, m, n, k int, alpha T, a []T, l
 		}
 		return
 	}
+	if fast[T]() && !ta && beta == 0 && alpha != 0 && lda == k && ldc == n && strips32(m, n, k) {
+		batch32(batch, tb, m, n, k, float32(alpha), singles(a), sa, singles(b), ldb, sb, singles(c), sc)
+		return
+	}
 	Chunks(batch, 2*m*n*k, func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			matMul(ta, tb, m, n, k, alpha, a[i*sa:], lda, b[i*sb:], ldb, beta, c[i*sc:], ldc)

@@ -239,6 +239,51 @@ func (p *product32) tiledSerial(acc bool) {
 	p.done(0, p.m, 0, p.n)
 }
 
+// strips32 reports whether batch32 pays for products of this size: B stays in
+// the second cache with the rest, but is more than a tile goes over at once.
+func strips32(m, n, k int) bool {
+	return m >= simd.TileRows() && k > 0 && k <= depth && k*n >= 8<<10 && k*n <= 64<<10
+}
+
+// batch32 is BatchMatMul with β = 0 of many small products without gaps between
+// rows of A and C. Strip by strip of rows it asks for what the next one reads
+// and writes: short strides are more than the processor foresees.
+func batch32(batch int, tb bool, m, n, k int, alpha float32, a []float32, sa int, b []float32, ldb, sb int, c []float32, sc int) {
+	strips := (m + simd.TileRows() - 1) / simd.TileRows()
+	strip := (m + strips - 1) / strips
+	sizeB := k * ldb
+	if tb {
+		sizeB = n * ldb
+	}
+	share := (sizeB + strips - 1) / strips
+	Chunks(batch, 2*m*n*k, func(lo, hi int) {
+		panels, s := scratch32(panelsSize(n, k)), scratch32(simd.BlockScratch(strip, k))
+		for i := lo; i < hi; i++ {
+			packPanels(*panels, tb, b[i*sb:], ldb, k, n)
+			ai, ci := a[i*sa:], c[i*sc:]
+			for t := range strips {
+				r := t * m / strips // even strips
+				h := (t+1)*m/strips - r
+				if t+1 < strips {
+					end := (t + 2) * m / strips
+					simd.Prefetch(ci[(r+h)*n : end*n])
+					simd.Prefetch(ai[(r+h)*k : end*k])
+				} else if i+1 < hi {
+					simd.Prefetch(c[(i+1)*sc : (i+1)*sc+strip*n])
+					simd.Prefetch(a[(i+1)*sa : (i+1)*sa+strip*k])
+				}
+				if i+1 < hi {
+					at := (i+1)*sb + t*share
+					simd.Prefetch(b[min(len(b), at):min(len(b), at+share)])
+				}
+				simd.MulPanels(false, h, n, k, alpha, ai[r*k:], k, *panels, false, ci[r*n:], n, *s)
+			}
+		}
+		free32(panels)
+		free32(s)
+	})
+}
+
 // packPanels packs n columns of B at depth k.
 func packPanels(panels []float32, tb bool, b []float32, ldb, k, n int) {
 	nr := simd.PanelWidth()

@@ -155,6 +155,9 @@ func copyPanel256(k int, src *float32, rs int, dst *float32, tail int)
 func copyRows512(k int, src *float32, rs int, dst *float32, ds int, tail int)
 
 //go:noescape
+func prefetch(p *float32, n int)
+
+//go:noescape
 func dots4(k int, x *float32, w *float32, ldw int, y *float32)
 
 //go:noescape

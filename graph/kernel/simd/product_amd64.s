@@ -7966,6 +7966,19 @@ loop:
 	VZEROUPPER
 	RET
 
+// func prefetch(p *float32, n int)
+// Requires: MMX+
+TEXT ·prefetch(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), AX
+	MOVQ n+8(FP), CX
+
+loop:
+	PREFETCHT1 (AX)
+	ADDQ       $0x40, AX
+	DECQ       CX
+	JNE        loop
+	RET
+
 // func dots4(k int, x *float32, w *float32, ldw int, y *float32)
 // Requires: AVX, FMA3
 TEXT ·dots4(SB), NOSPLIT, $0-40

@@ -25,7 +25,7 @@ func one(b bool) int {
 }
 
 // PackPanel writes k rows of w ≤ PanelWidth columns of op(B) to a panel: rows
-// of PanelWidth numbers, those beyond w arbitrary but finite. b starts at the
+// of PanelWidth numbers, those beyond w arbitrary. b starts at the
 // first element; tb says that it holds the transpose.
 func PackPanel(panel []float32, tb bool, b []float32, ldb, k, w int) {
 	if k == 0 || w == 0 {
@@ -35,6 +35,10 @@ func PackPanel(panel []float32, tb bool, b []float32, ldb, k, w int) {
 	holds(panel, k, nr, nr)
 	if !tb {
 		holds(b, k, w, ldb)
+		if w <= nr/2 && nr == 32 {
+			copyRows512(k, &b[0], ldb*4, &panel[0], nr*4, w)
+			return
+		}
 		if w <= nr/2 {
 			for l := range k {
 				row := panel[l*nr : (l+1)*nr]
@@ -50,7 +54,7 @@ func PackPanel(panel []float32, tb bool, b []float32, ldb, k, w int) {
 		return
 	}
 	holds(b, w, k, ldb)
-	if w < nr {
+	if w < nr && nr == 16 { // AVX-512 leaves out what lies beyond w
 		clear(panel[:k*nr])
 	}
 	deep := k &^ 7
@@ -249,6 +253,13 @@ func rowRaw(n, k int, alpha float32, a []float32, csa int, b []float32, ldb int,
 		case alpha != 1:
 			Scale(y, y, alpha)
 		}
+	}
+}
+
+// Prefetch asks for x to be brought into the second cache.
+func Prefetch(x []float32) {
+	if len(x) > 0 {
+		prefetch(&x[0], (len(x)+15)/16)
 	}
 }
 

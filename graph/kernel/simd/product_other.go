@@ -21,3 +21,5 @@ func MulRaw(m, n, k int, alpha float32, a []float32, rsa, csa int, b []float32, 
 }
 
 func Dots(y, x, w []float32, ldw int) { panic(absent) }
+
+func Prefetch(x []float32) { panic(absent) }

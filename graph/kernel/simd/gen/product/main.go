@@ -25,6 +25,7 @@ func main() {
 	avx512.copyPanel()
 	avx2.copyPanel()
 	copyRows()
+	prefetch()
 	dots(4)
 	dots(1)
 	for _, s := range []isa{avx512, avx2} {

@@ -238,3 +238,16 @@ func (s isa) axpys(n int) {
 	VZEROUPPER()
 	RET()
 }
+
+// prefetch asks for n lines of 64 bytes.
+func prefetch() {
+	TEXT("prefetch", NOSPLIT, "func(p *float32, n int)")
+	Pragma("noescape")
+	p, n := param("p"), param("n")
+	Label("loop")
+	PREFETCHT1(Mem{Base: p})
+	ADDQ(Imm(64), p)
+	DECQ(n)
+	JNE(LabelRef("loop"))
+	RET()
+}
