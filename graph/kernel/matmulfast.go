@@ -256,7 +256,9 @@ func batch32(batch int, tb bool, m, n, k int, alpha float32, a []float32, sa int
 		sizeB = n * ldb
 	}
 	share := (sizeB + strips - 1) / strips
-	Chunks(batch, 2*m*n*k, func(lo, hi int) {
+	jobs := min(batch, 2*blockJobs)
+	Parallel(jobs, func(g int) {
+		lo, hi := g*batch/jobs, (g+1)*batch/jobs
 		panels, s := scratch32(panelsSize(n, k)), scratch32(simd.BlockScratch(strip, k))
 		for i := lo; i < hi; i++ {
 			packPanels(*panels, tb, b[i*sb:], ldb, k, n)
