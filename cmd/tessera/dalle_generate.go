@@ -58,11 +58,13 @@ all images of a single one, if --out ends in .png, and otherwise a folder of
 images, numbered from 0. Equal seeds give equal images.
 
 With --image and --rows, all begin with the upper rows of tokens of that image.
-With --watch, the pictures drawn so far are written to a folder after every row
+With --rank, a CLIP model orders the images of a text by how like it they are, and
+--best keeps the first. With --watch, the pictures drawn so far are written to a folder after every row
 of tokens.`,
 		Example: `  tessera dalle generate --model runs/dalle --text "a small red circle" --n 8 --out grid.png
   tessera dalle generate --model runs/dalle --text "a large blue star" --top-k 100 --temperature 0.9 --guidance 3 --seed 7 --out grid.png
-  tessera dalle generate --model runs/dalle --text "a blue star" --image half.png --rows 4 --out completed`,
+  tessera dalle generate --model runs/dalle --text "a blue star" --image half.png --rows 4 --out completed
+  tessera dalle generate --model runs/dalle --text "a small red circle" --n 32 --rank runs/clip --best 8 --out best.png`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := g.check(); err != nil {
@@ -81,6 +83,8 @@ of tokens.`,
 	f.Uint64Var(&g.seed, "seed", 1, "of the draws")
 	f.StringVar(&g.image, "image", "", "image file whose upper rows of tokens all images begin with")
 	f.IntVar(&g.rows, "rows", 0, "rows of tokens to take from --image; 0: half")
+	f.StringVar(&g.rank, "rank", "", "folder of a CLIP model that puts the images of a text in order")
+	f.IntVar(&g.best, "best", 0, "images of each text to keep after --rank; 0: all")
 	f.StringVar(&g.watch, "watch", "", "folder for the pictures after every row of tokens")
 	return cmd
 }
@@ -88,9 +92,9 @@ of tokens.`,
 // generating are the flags of "dalle generate".
 type generating struct {
 	drawing
-	dir, out, image, watch string
-	texts                  []string
-	n, rows                int
+	dir, out, image, watch, rank string
+	texts                        []string
+	n, rows, best                int
 }
 
 func (g *generating) check() error {
@@ -103,6 +107,10 @@ func (g *generating) check() error {
 		return usagef("--n is %d, want 1 or more", g.n)
 	case g.rows < 0 || g.rows > 0 && g.image == "":
 		return usagef("--rows is %d, want 1 or more rows of --image", g.rows)
+	case g.best < 0 || g.best > g.n:
+		return usagef("--best is %d, want 1 to %d, the images of a text", g.best, g.n)
+	case g.best > 0 && g.rank == "":
+		return usagef("--best %d needs --rank, a model to tell which are", g.best)
 	}
 	return g.drawing.check()
 }
@@ -113,6 +121,16 @@ func (g *generating) run(cmd *cobra.Command) error {
 		return err
 	}
 	log := logger(cmd)
+	var judge *embedder
+	if g.rank != "" {
+		if judge, err = loadEmbedder(g.rank, "", log); err != nil {
+			return err
+		}
+		defer judge.Close()
+		if err := judge.tokenizer(); err != nil {
+			return err
+		}
+	}
 	if g.guidance != 1 && p.TextDropout == 0 {
 		log.Warn("the model was trained without --text-dropout: guidance has no meaning", "guidance", g.guidance)
 	}
@@ -157,10 +175,16 @@ func (g *generating) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := g.save(g.out, images); err != nil {
+	n := len(images)
+	if judge != nil {
+		if images, err = g.keepBest(cmd.OutOrStdout(), judge, images); err != nil {
+			return err
+		}
+	}
+	if err := g.save(g.out, images, g.kept()); err != nil {
 		return err
 	}
-	return g.report(cmd.OutOrStdout(), len(images), (p.ImageTokens-begun)*len(images), seconds)
+	return g.report(cmd.OutOrStdout(), n, (p.ImageTokens-begun)*n, seconds)
 }
 
 func (g *generating) report(w io.Writer, images, tokens int, seconds float64) error {
@@ -168,13 +192,13 @@ func (g *generating) report(w io.Writer, images, tokens int, seconds float64) er
 	return err
 }
 
-// save draws a row of images for each of several texts, a square for one, or
+// save draws a row of n images for each of several texts, a square for one, or
 // writes a folder.
-func (g *generating) save(out string, images []image.Image) error {
+func (g *generating) save(out string, images []image.Image, n int) error {
 	if len(g.texts) == 1 || filepath.Ext(out) != ".png" {
 		return saveImages(out, images)
 	}
-	c, err := drawGrid(slices.Collect(slices.Chunk(images, g.n)))
+	c, err := drawGrid(slices.Collect(slices.Chunk(images, n)))
 	if err != nil {
 		return err
 	}
@@ -264,7 +288,7 @@ func (w *watcher) token(ctx context.Context, place int, ids []int) error {
 	for i, im := range images {
 		images[i] = upperPart(w.painter.image.Config, im, rows)
 	}
-	return w.generating.save(filepath.Join(w.watch, fmt.Sprintf("row-%03d.png", rows)), images)
+	return w.generating.save(filepath.Join(w.watch, fmt.Sprintf("row-%03d.png", rows)), images, w.n)
 }
 
 // upperPart whitens all but the part of an image that rows of tokens stand for.

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"image"
 	"image/png"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 
 	"tessera/train/data"
 )
@@ -80,6 +83,21 @@ func TestDALLETrainAndGenerate(t *testing.T) {
 	draw("folder", "--n", "2")
 	if got := dimensions(t, filepath.Join(tmp, "folder", "000001.png")); got != [2]int{32, 32} {
 		t.Errorf("%v pixels, want 32 by 32", got)
+	}
+	// The best of several are the first of all, in order.
+	if out := draw("ranked", "--n", "5", "--rank", goldenClip); !strings.Contains(out, "of the best 5,") {
+		t.Errorf("report %q", out)
+	}
+	if out := draw("best", "--n", "5", "--rank", goldenClip, "--best", "2"); !strings.Contains(out, "of the best 2,") || !strings.Contains(out, "5 images") {
+		t.Errorf("report %q", out)
+	}
+	if files, err := os.ReadDir(filepath.Join(tmp, "best")); err != nil || len(files) != 2 {
+		t.Errorf("%d images kept, error %v; want 2", len(files), err)
+	}
+	for _, f := range []string{"000000.png", "000001.png"} {
+		if !bytes.Equal(read(t, filepath.Join(tmp, "best", f)), read(t, filepath.Join(tmp, "ranked", f))) {
+			t.Errorf("%s is not as good as the best", f)
+		}
 	}
 	// Pictures that begin with the upper rows of another have its tokens there.
 	if out := draw("completed", "--n", "2", "--image", filepath.Join(tmp, "folder", "000000.png"), "--rows", "6"); !strings.Contains(out, "2 images, 32 tokens") {
@@ -191,6 +209,9 @@ func TestDALLEErrors(t *testing.T) {
 		{exitUsage, "--n is 0", generate("--n", "0")},
 		{exitUsage, "top-p is 2", generate("--top-p", "2")},
 		{exitUsage, "--guidance is -1", generate("--guidance", "-1")},
+		{exitUsage, "--best is 9, want 1 to 8", generate("--best", "9", "--rank", goldenClip)},
+		{exitUsage, "--best 2 needs --rank", generate("--best", "2")},
+		{exitFailed, "missing", generate("--rank", "missing")},
 		{exitUsage, "--rows is 3, want 1 or more rows of --image", generate("--rows", "3")},
 		{exitUsage, "--rows is 8, want 1 to 7", generate("--rows", "8", "--image", "missing.png")},
 		{exitFailed, "missing.png", generate("--image", "missing.png")},
@@ -282,5 +303,38 @@ func TestReadShapes(t *testing.T) {
 	images, want = append(images, image.NewRGBA(image.Rect(0, 0, 9, 9))), append(want, -1)
 	if got, err := readShapes(images); err != nil || !slices.Equal(got, want) {
 		t.Errorf("labels %v, error %v; want %v", got, err, want)
+	}
+}
+
+// Images are ordered by the similarity that the model gives to each alone.
+func TestRank(t *testing.T) {
+	e, err := loadEmbedder(goldenClip, "", logger(&cobra.Command{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	var images []image.Image
+	for i := range 9 {
+		ex, err := data.Shapes{N: 9, Size: 32, Seed: 2}.Example(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		images = append(images, ex.Image.Std())
+	}
+	order, err := e.rank("red", images)
+	if err != nil || len(order) != 9 {
+		t.Fatalf("%d images, error %v", len(order), err)
+	}
+	for i, r := range order {
+		alone, err := e.rank("red", []image.Image{r.Image})
+		if err != nil || math.Abs(float64(alone[0].similarity-r.similarity)) > 1e-5 {
+			t.Errorf("image %d: similarity %g, alone %v, error %v", i, r.similarity, alone, err)
+		}
+		if i > 0 && r.similarity > order[i-1].similarity {
+			t.Errorf("image %d is more similar than the one before: %g and %g", i, r.similarity, order[i-1].similarity)
+		}
+	}
+	if order[0].similarity == order[8].similarity {
+		t.Error("all images are alike")
 	}
 }
