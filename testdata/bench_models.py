@@ -137,6 +137,38 @@ class GPT2(nn.Module):
         return token
 
 
+class DALLE(nn.Module):
+    """A DALL·E (arXiv:2102.12092) for grids of 16×16 image tokens."""
+
+    def __init__(self, texts=1024, images=512, text=16, image=256, width=128, depth=4, heads=4):
+        super().__init__()
+        self.heads, self.length, self.tokens = heads, text, image
+        self.text, self.text_positions = nn.Embedding(texts, width), nn.Embedding(text, width)
+        self.image, self.positions = nn.Embedding(images, width), nn.Embedding(image, width)
+        self.blocks = nn.ModuleList(Block(width, heads, F.gelu, 1e-5) for _ in range(depth))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, images)
+
+    def generate(self, ids, top_k):
+        """Draws the image tokens of a text, which sees itself. Preallocated caches.
+
+        Texts need no padding here, and so attention no mask.
+        """
+        B, T = ids.shape
+        width = self.head.in_features
+        caches = torch.empty(len(self.blocks), 2, B, self.heads, T + self.tokens, width // self.heads)
+        x, at, drawn = self.text(ids) + self.text_positions.weight[:T], 0, []
+        while True:
+            for block, cache in zip(self.blocks, caches):
+                x = block(x, None, cache, at)
+            at += x.shape[1]
+            scores, likely = self.head(self.norm(x[:, -1])).topk(top_k)
+            token = likely.gather(1, torch.multinomial(scores.softmax(-1), 1))
+            drawn.append(token)
+            if len(drawn) == self.tokens:
+                return torch.cat(drawn, 1)
+            x = self.image(token) + self.positions.weight[len(drawn) - 1]
+
+
 class VQVAE(nn.Module):
     """A VQ-VAE (arXiv:1711.00937): strided 4×4 convolutions with batch norm and
     leaky ReLU, and a codebook of moving averages."""

@@ -222,3 +222,9 @@ def generation():
             return lambda: model.generate(n)
         yield Row(f"decode/gpt2-small/{n}", "flamingo/gpt2", f"BenchmarkDecode/model=small/context={n}", prepare,
                   n, "tokens/s", metric="tokens/s", seconds=1)
+    for n in 1, 8:
+        def prepare(n=n):
+            model, text = models.DALLE().eval(), torch.arange(1, 9).repeat(n, 1)
+            return lambda: model.generate(text, 100)
+        yield Row(f"dalle/generate/256/batch{n}", "dalle", f"BenchmarkGenerate/cached/batch={n}", prepare,
+                  256 * n, "tokens/s", metric="tokens/s", seconds=1, small=True)
