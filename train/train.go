@@ -46,12 +46,33 @@ type Trainer struct {
 	Seed       uint64              // of dropout
 	After      func(*graph.Params) // follows every update, as a clamp does; nil: nothing
 	Settings   map[string]string   // saved with checkpoints; must agree on resuming
+	Gradients  Gradients           // in place of the gradients of Model.Loss; nil: those
 	Hooks      []Hook              // run in order after every step
 
 	done  int      // steps
 	best  *float64 // metric of the best checkpoint
 	last  string   // newest checkpoint
 	first int      // examples seen before Run
+}
+
+// Gradients computes the loss of a micro-batch and its gradients by the trained
+// parameters in a way of its own, such as chunk by chunk. There are no metrics.
+type Gradients interface {
+	// SetStep chooses the random numbers of dropout for the next run.
+	SetStep(step uint64)
+	Run(batch graph.Values) (loss float64, err error)
+	// Grads returns those of the last run, overwritten by the next.
+	Grads() []graph.Grad
+}
+
+// compiled is the program of a model's loss.
+type compiled struct{ *graph.Program }
+
+func (c compiled) Run(batch graph.Values) (loss float64, err error) {
+	if err := c.Program.Run(batch); err != nil {
+		return 0, err
+	}
+	return c.Scalar(lossName), nil
 }
 
 // Done is the number of steps done, from 0, those before a resumption included.
@@ -71,15 +92,19 @@ func (t *Trainer) Run(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return errors.Wrapf(err, "train: interrupted after step %d", t.done)
 	}
-	prog, err := graph.Compile(func(b *graph.Builder) {
-		loss := t.Model.Loss(b, t.BatchSize)
-		b.Output(lossName, loss)
-		b.Minimize(loss)
-	}, &graph.Options{Training: true, Seed: t.Seed})
-	if err != nil {
-		return errors.Wrap(err, "train")
+	source := t.Gradients
+	if source == nil {
+		prog, err := graph.Compile(func(b *graph.Builder) {
+			loss := t.Model.Loss(b, t.BatchSize)
+			b.Output(lossName, loss)
+			b.Minimize(loss)
+		}, &graph.Options{Training: true, Seed: t.Seed})
+		if err != nil {
+			return errors.Wrap(err, "train")
+		}
+		defer prog.Close()
+		source = compiled{prog}
 	}
-	defer prog.Close()
 	next, stop := iter.Pull2(t.Data(t.done * t.micros()))
 	defer stop()
 
@@ -87,7 +112,7 @@ func (t *Trainer) Run(ctx context.Context) error {
 	grads := newAverage(t.micros())
 	for t.done < t.Steps {
 		s := &Step{N: t.done + 1, LR: t.Schedule(t.done), Trainer: t}
-		if err := t.gradient(prog, next, grads, s); err != nil {
+		if err := t.gradient(source, next, grads, s); err != nil {
 			return errors.Wrapf(err, "train: step %d", s.N)
 		}
 		if err := t.update(grads.grads, s); err != nil {
@@ -113,7 +138,7 @@ func (t *Trainer) Run(ctx context.Context) error {
 }
 
 // gradient runs the micro-batches of a step and averages what they give.
-func (t *Trainer) gradient(prog *graph.Program, next func() (data.Minibatch, error, bool), grads *average, s *Step) error {
+func (t *Trainer) gradient(source Gradients, next func() (data.Minibatch, error, bool), grads *average, s *Step) error {
 	k := t.micros()
 	clean := 0 // micro-batches that metrics have a meaning for
 	s.Metrics = map[string]float64{}
@@ -125,18 +150,21 @@ func (t *Trainer) gradient(prog *graph.Program, next func() (data.Minibatch, err
 		if !ok {
 			return errors.New("the data ended; want batches without end")
 		}
-		prog.SetStep(uint64((s.N-1)*k + micro))
-		if err := prog.Run(m.Batch); err != nil {
+		source.SetStep(uint64((s.N-1)*k + micro))
+		loss, err := source.Run(m.Batch)
+		if err != nil {
 			return err
 		}
-		s.Loss += prog.Scalar(lossName) / float64(k)
+		s.Loss += loss / float64(k)
 		if !m.Mixed {
 			clean++
-			for _, name := range scalars(prog) {
-				s.Metrics[name] += prog.Scalar(name)
+			if c, ok := source.(compiled); ok {
+				for _, name := range scalars(c.Program) {
+					s.Metrics[name] += c.Scalar(name)
+				}
 			}
 		}
-		grads.add(micro, prog.Grads())
+		grads.add(micro, source.Grads())
 	}
 	grads.finish()
 	delete(s.Metrics, lossName)

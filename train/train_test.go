@@ -69,6 +69,55 @@ func TestAccumulateEqualsLargeBatch(t *testing.T) {
 	}
 }
 
+// outside computes the gradients of a model with a program of its own.
+type outside struct {
+	*graph.Program
+	steps []uint64
+}
+
+func (o *outside) SetStep(step uint64) {
+	o.steps = append(o.steps, step)
+	o.Program.SetStep(step)
+}
+
+func (o *outside) Run(batch graph.Values) (float64, error) {
+	err := o.Program.Run(batch)
+	return o.Scalar("loss"), err
+}
+
+func TestGradientsFromOutside(t *testing.T) {
+	inside, other := newLinear(0), newLinear(0)
+	a, b := newTrainer(inside, 20), newTrainer(other, 20)
+	prog, err := graph.Compile(func(g *graph.Builder) {
+		loss := other.Loss(g, 4)
+		g.Output("loss", loss)
+		g.Minimize(loss)
+	}, &graph.Options{Training: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer prog.Close()
+	source := &outside{Program: prog}
+	b.Gradients, b.Accumulate, a.Accumulate = source, 2, 2
+	b.Hooks = []Hook{func(s *Step) error {
+		if len(s.Metrics) != 0 || !(s.Loss > 0) {
+			t.Errorf("step %d: loss %g, metrics %v", s.N, s.Loss, s.Metrics)
+		}
+		return nil
+	}}
+	for _, tr := range []*Trainer{a, b} {
+		if err := tr.Run(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(inside.weight.Float32s(), other.weight.Float32s()) {
+		t.Errorf("weights %v, want %v", other.weight.Float32s(), inside.weight.Float32s())
+	}
+	if len(source.steps) != 40 || source.steps[0] != 0 || source.steps[39] != 39 {
+		t.Errorf("%d runs, numbered %v", len(source.steps), source.steps)
+	}
+}
+
 func TestNotFiniteStopsBeforeTheUpdate(t *testing.T) {
 	m := newLinear(0)
 	tr := newTrainer(m, 10)

@@ -21,6 +21,8 @@ type clipSettings struct {
 	lock       string
 	epochs     int
 	batch      int
+	chunk      int
+	ema        float64
 	lr, warmup float64
 	decay      float64
 	layerDecay float64
@@ -29,6 +31,7 @@ type clipSettings struct {
 	workers    int
 	keep       int
 	saveEvery  int
+	evalEvery  int
 	resume     bool
 }
 
@@ -46,15 +49,18 @@ func (o *clipSettings) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.lock, "lock", "", "tower that is not trained: image or text")
 	f.IntVar(&o.epochs, "epochs", 0, "passes over the training images (default by data set)")
 	f.IntVar(&o.batch, "batch", 128, "pairs of a batch")
+	f.IntVar(&o.chunk, "chunk", 0, "pairs that are in memory at once, with the loss and gradients of the whole batch all the same; 0: the batch")
 	f.Float64Var(&o.lr, "lr", 2e-3, "peak learning rate, of a cosine")
 	f.Float64Var(&o.warmup, "warmup", 0.1, "share of the steps in which the learning rate rises")
 	f.Float64Var(&o.decay, "weight-decay", 0.1, "decoupled weight decay, of matrices")
 	f.Float64Var(&o.layerDecay, "layer-decay", 1, "learning rate of a block in proportion to that of the next")
 	f.Float64Var(&o.clip, "clip", 1, "largest norm of the gradient; 0: any")
+	f.Float64Var(&o.ema, "ema", 0, "decay of averaged weights, which are then measured and saved; 0: none")
 	f.Uint64Var(&o.seed, "seed", 1, "of all that is random")
 	f.IntVar(&o.workers, "workers", 0, "goroutines that prepare images, without effect on the result; 0: one for each processor")
 	f.IntVar(&o.keep, "keep", 3, "newest checkpoints to keep; 0: all")
 	f.IntVar(&o.saveEvery, "save-every", 0, "steps between checkpoints; 0: an epoch")
+	f.IntVar(&o.evalEvery, "eval-every", 0, "steps between validations; 0: an epoch")
 	f.BoolVar(&o.resume, "resume", false, "go on from the last checkpoint in --out; other flags may be left out")
 }
 
@@ -85,6 +91,8 @@ func (o *clipSettings) check() error {
 		{"vocabulary", float64(o.vocabulary), o.vocabulary >= 514, "514 or more: every byte twice, start and end"},
 		{"epochs", float64(o.epochs), o.epochs >= 1, "1 or more"},
 		{"batch", float64(o.batch), o.batch >= 2, "2 or more"},
+		{"chunk", float64(o.chunk), o.chunk >= 0, "0 or more"},
+		{"ema", o.ema, o.ema >= 0 && o.ema < 1, "at least 0 and less than 1"},
 		{"lr", o.lr, o.lr > 0 && o.lr < 1e6, "more than 0"},
 		{"warmup", o.warmup, o.warmup >= 0 && o.warmup <= 1, "0 to 1"},
 		{"weight-decay", o.decay, o.decay >= 0 && o.decay < 1e6, "0 or more"},
@@ -106,6 +114,9 @@ func (o *clipSettings) check() error {
 		if !slices.Contains(x.known, x.name) {
 			return unknown(x.what, x.name, x.known)
 		}
+	}
+	if o.chunk > 0 && o.batch%o.chunk != 0 {
+		return usagef("--chunk %d does not divide --batch %d", o.chunk, o.batch)
 	}
 	if len(o.template) > 0 {
 		_, err := (&classifyOptions{template: o.template}).prompts()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -10,8 +9,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/pkg/errors"
@@ -266,13 +263,25 @@ func (r *clipRun) train(ctx context.Context, checkpoint string) error {
 		depth := 1 + max(r.Config.Vision.Layers, r.Config.Text.Layers)
 		a.Rate = optim.LayerDecay(r.layerDecay, depth, clipDepth(r.Config, depth))
 	}
+	objective := clip.Objective{Model: r.Model, Length: r.length, Labels: r.same}
 	r.trainer = &train.Trainer{
-		Model: clip.Objective{Model: r.Model, Length: r.length, Labels: r.same}, BatchSize: r.batch,
+		Model: objective, BatchSize: r.batch,
 		Data: func(from int) iter.Seq2[data.Minibatch, error] {
 			return pairs(l.Train(from), r.texts, r.tokens, r.Config.Text, r.length, r.same)
 		},
 		Optimizer: a, Schedule: train.WarmupCosine(r.lr, int(math.Round(r.warmup*float64(steps))), steps), ClipNorm: r.clip,
 		Steps: steps, Seed: r.seed, Settings: r.settings, After: clip.Clamp,
+	}
+	if r.ema > 0 {
+		r.trainer.EMA = &optim.EMA{Decay: r.ema}
+	}
+	if r.chunk > 0 {
+		cached, err := clip.NewCached(objective, r.batch, r.chunk, r.seed)
+		if err != nil {
+			return err
+		}
+		defer cached.Close()
+		r.trainer.Gradients = cached
 	}
 	if checkpoint != "" {
 		if err := r.trainer.Resume(checkpoint); err != nil {
@@ -287,57 +296,9 @@ func (r *clipRun) train(ctx context.Context, checkpoint string) error {
 		return err
 	}
 	defer lines.Close()
-	every := r.saveEvery
-	if every <= 0 {
-		every = epoch
-	}
-	save := &train.Checkpoints{Dir: filepath.Join(r.out, "checkpoints"), Every: every, Keep: r.keep, Save: r.save}
-	r.trainer.Hooks = []train.Hook{save.Hook, lines.Hook, train.Progress(r.stderr, isTerminal(r.stderr), r.clock)}
+	r.trainer.Hooks = r.hooks(ctx, lines, epoch)
 	if err := r.trainer.Run(ctx); err != nil {
 		return err
 	}
 	return lines.Close()
 }
-
-// finish saves, evaluates and reports the model.
-func (r *clipRun) finish(ctx context.Context, w io.Writer, start time.Time) error {
-	if err := r.save(r.out); err != nil {
-		return err
-	}
-	took := r.clock().Sub(start).Seconds()
-	var report strings.Builder
-	t := tabwriter.NewWriter(&report, 0, 0, 2, ' ', 0)
-	for _, part := range []struct {
-		name string
-		data data.Dataset
-	}{{"validation", r.parts.val}, {"test", r.parts.test}, {"held-out", r.held}} {
-		if part.data == nil {
-			continue
-		}
-		m, err := r.measure(ctx, part.data, r.texts.on(part.data), r.batch, r.workers, quiet)
-		if err != nil {
-			return errors.Wrap(err, part.name)
-		}
-		m.print(t, part.name)
-	}
-	var held []string
-	for _, p := range r.heldAs {
-		held = append(held, p.String())
-	}
-	if len(held) > 0 {
-		fmt.Fprintf(t, "never seen in training\t%s\n", strings.Join(held, ", "))
-	}
-	fmt.Fprintf(t, "logit scale\t%.2f\n", math.Exp(float64(r.LogitScale.Float32s()[0])))
-	fmt.Fprintf(t, "parameters\t%s\n", thousands(r.Params().Size()))
-	fmt.Fprintf(t, "steps\t%s\n", thousands(r.trainer.Done()))
-	fmt.Fprintf(t, "seconds\t%.1f\n", took)
-	fmt.Fprintf(t, "model\t%s\n", r.out)
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	_, err := io.WriteString(w, report.String())
-	return err
-}
-
-// quiet is no progress.
-func quiet(int) error { return nil }
