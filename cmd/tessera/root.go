@@ -37,7 +37,7 @@ Results go to standard output, progress to standard error. The exit code is 0,
 	root.SilenceUsage = true
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newViT(), newClip(), newVQVAE(), newDALLE(), newVerify(), newInspect())
+	root.AddCommand(newViT(), newClip(), newVQVAE(), newDALLE(), newFlamingo(), newVerify(), newInspect())
 	checkArgs(root)
 	return root
 }

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+
+	"github.com/pkg/errors"
+
+	"tessera/flamingo"
+	"tessera/train/data"
+)
+
+// captionPrompt asks for a caption, as open_flamingo does.
+const captionPrompt = "Output:"
+
+// questionPrompt asks a question.
+func questionPrompt(q string) string { return "Question: " + q + " Answer:" }
+
+// ask is a prompt and its answer. The first of an image asks for its caption,
+// the others are questions; asks of a number are of a kind.
+type ask struct{ prompt, answer string }
+
+// asked is an image with what may be asked about it.
+type asked struct {
+	image flamingo.Image
+	asks  []ask
+}
+
+// asksOf are the asks about example i of a data set.
+func asksOf(ds data.Dataset, i int, ex data.Example, template string) []ask {
+	asks := []ask{{captionPrompt, captionOf(ex, ds.Classes(), template)}}
+	if s, ok := ds.(data.Shapes); ok {
+		for _, q := range s.Questions(i) {
+			asks = append(asks, ask{questionPrompt(q.Text), q.Answer})
+		}
+	} else if ex.Label >= 0 && ex.Label < len(ds.Classes()) {
+		asks = append(asks, ask{questionPrompt("what is this?"), ds.Classes()[ex.Label]})
+	}
+	return asks
+}
+
+// lookAndAsk shows a data set to the tower.
+func lookAndAsk(ctx context.Context, t *tower, ds data.Dataset, template string, log *slog.Logger, progress func(int) error) ([]asked, error) {
+	images, err := t.look(ctx, ds, log, progress)
+	if err != nil {
+		return nil, err
+	}
+	var out []asked
+	for _, s := range images {
+		asks := asksOf(ds, s.index, s.Example, template)
+		if asks[0].answer == "" {
+			log.Warn("skipped", "image", s.Name, "error", "it has neither caption nor class")
+			continue
+		}
+		out = append(out, asked{s.Image, asks})
+	}
+	if len(out) == 0 {
+		return nil, errors.New("none of the images has a caption or a class")
+	}
+	return out, nil
+}
+
+// lesson puts the training sequence of image i together: chance chooses what is
+// asked, captions as often as questions, and up to shots other images of which
+// the same is asked before it.
+func (d *describer) lesson(images []asked, i, shots int, r *rand.Rand) flamingo.Sequence {
+	kind := 0
+	if n := len(images[i].asks); n > 1 && r.IntN(2) == 1 {
+		kind = 1 + r.IntN(n-1)
+	}
+	var chunks []chunk
+	for range r.IntN(shots + 1) {
+		chunks = append(chunks, images[r.IntN(len(images))].chunk(kind))
+	}
+	return d.sequence(append(chunks, images[i].chunk(kind))...)
+}
+
+// chunk answers the ask of a kind, or the first where there is none.
+func (a asked) chunk(kind int) chunk {
+	if kind >= len(a.asks) {
+		kind = 0
+	}
+	return chunk{a.image, a.asks[kind].prompt, a.asks[kind].answer}
+}
+
+// longest is the number of tokens of the longest chunk of images.
+func (d *describer) longest(images []asked) int {
+	n, known := 0, map[ask]bool{}
+	for _, im := range images {
+		for kind, a := range im.asks {
+			if !known[a] {
+				known[a] = true
+				n = max(n, len(d.sequence(im.chunk(kind)).IDs))
+			}
+		}
+	}
+	return n
+}

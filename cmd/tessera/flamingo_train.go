@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/pkg/errors"
+	"github.com/spf13/cobra"
+
+	"tessera/clip/bpe"
+	"tessera/flamingo"
+	"tessera/flamingo/gpt2"
+	"tessera/graph"
+	"tessera/train"
+	"tessera/train/data"
+)
+
+func newFlamingoTrain() *cobra.Command {
+	var o flamingoSettings
+	cmd := &cobra.Command{
+		Use:   "train --data SPEC --language DIR --vision DIR --out DIR",
+		Short: "Let a language model look at images",
+		Long: `Train the layers by which a frozen language model looks at the images of a frozen
+vision tower: a resampler, gated cross-attention and the rows of the tokens
+` + imageToken + `, ` + chunkToken + ` and padding. Every image is shown to the tower once.
+
+What is learned are the answers of texts with several images: captions, or what
+--template makes of the class, and questions.
+
+DIR receives what is trained (config.json, model.safetensors) with the tokenizer,
+copies of the language model (language) and of the vision tower (vision), and
+further metrics.jsonl and, in checkpoints, what --resume needs.`,
+		Example: `  tessera flamingo pretrain-lm --out runs/language
+  tessera vit train --data shapes --out runs/vision
+  tessera flamingo train --data shapes --language runs/language --vision runs/vision --out runs/flamingo
+  tessera flamingo train --out runs/flamingo --resume`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			checkpoint, err := o.prepare(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			for _, x := range []struct{ flag, value, want string }{
+				{"data", o.data, dataForms + " or a folder"},
+				{"language", o.language, `the folder of a GPT-2, as "tessera flamingo pretrain-lm" makes it`},
+				{"vision", o.vision, "the folder of a ViT or a CLIP"},
+			} {
+				if x.value == "" {
+					return usagef("--%s is missing, want %s", x.flag, x.want)
+				}
+			}
+			if err := o.check(); err != nil {
+				return err
+			}
+			r := &flamingoRun{
+				flamingoSettings: &o, log: logger(cmd),
+				fit: &fit{
+					fitting: &o.fitting, trainer: &train.Trainer{Settings: fingerprint(cmd.Flags())},
+					command: "tessera flamingo train", stderr: cmd.ErrOrStderr(), clock: time.Now,
+				},
+			}
+			return r.run(cmd.Context(), cmd.OutOrStdout(), checkpoint)
+		},
+	}
+	o.bind(cmd.Flags())
+	return cmd
+}
+
+// flamingoRun is a training run.
+type flamingoRun struct {
+	*flamingoSettings
+	fit *fit
+	log *slog.Logger
+
+	*describer
+	images map[string][]asked // by part: train, validation, test
+	shape  flamingo.Shape
+	copies func() error // puts language model and tower beside the model
+}
+
+func (r *flamingoRun) run(ctx context.Context, w io.Writer, checkpoint string) error {
+	start := r.fit.clock()
+	if err := r.open(ctx, checkpoint); err != nil {
+		return err
+	}
+	l := r.load("train", r.shots)
+	epoch := l.StepsPerEpoch()
+	if epoch < 1 {
+		return usagef("--batch %d exceeds the %d training images: choose a smaller one", r.batch, l.N)
+	}
+	if r.steps == 0 {
+		r.steps = r.epochs * epoch
+	}
+	r.fit.trainer.Model, r.fit.trainer.Data, r.fit.save = l.Objective, l.Train, r.describer.save
+	if len(r.images["validation"]) > 0 {
+		r.fit.validate = func() (train.Result, error) { return r.measure(context.WithoutCancel(ctx), "validation") }
+	}
+	if r.copies != nil {
+		if err := r.copies(); err != nil {
+			return err
+		}
+	}
+	if err := r.fit.run(ctx, checkpoint); err != nil {
+		return err
+	}
+	return r.finish(ctx, w, start)
+}
+
+// open makes the model, or loads that of a checkpoint, and shows the data to the
+// tower.
+func (r *flamingoRun) open(ctx context.Context, checkpoint string) (err error) {
+	if checkpoint != "" {
+		r.describer, err = loadDescriber(checkpoint, "", "", r.log)
+	} else {
+		err = r.begin()
+	}
+	if err != nil {
+		return err
+	}
+	parts, err := openFlamingoData(r.data, r.tower.side, r.holdOut, r.val, r.seed)
+	if err != nil {
+		return err
+	}
+	r.images = map[string][]asked{}
+	longest := 0
+	for i, name := range []string{"train", "validation", "test"} {
+		ds := []data.Dataset{parts.train, parts.val, parts.test}[i]
+		if ds == nil {
+			continue
+		}
+		bar := counting(r.fit.stderr, "patches of "+name+" images", ds.Len(), r.fit.clock)
+		if r.images[name], err = lookAndAsk(ctx, r.tower, ds, r.template, r.log, bar); err != nil {
+			return errors.Wrapf(err, "%s images", name)
+		}
+		longest = max(longest, r.longest(r.images[name]))
+	}
+	r.shape = flamingo.Shape{Tokens: longest * (1 + r.shots), Images: 1 + r.shots, Frames: 1, Patches: r.tower.patches}
+	if n := r.Text.Context; r.shape.Tokens > n {
+		return usagef("--shots %d: texts of up to %d tokens, but the language model takes %d", r.shots, r.shape.Tokens, n)
+	}
+	return nil
+}
+
+// begin makes a new model around copies of the language model and the tower.
+func (r *flamingoRun) begin() error {
+	lm, err := gpt2.Load(r.language, gpt2.LoadOptions{Warn: func(s string) { r.log.Warn(s) }})
+	if err != nil {
+		return err
+	}
+	plain, err := bpe.Load(r.language)
+	if err != nil {
+		return err
+	}
+	if plain.Size() != lm.VocabSize {
+		return errors.Errorf("%s: the model has %d tokens, its tokenizer %d", r.language, lm.VocabSize, plain.Size())
+	}
+	tokens, err := plain.WithSpecial(imageToken, chunkToken, paddingToken)
+	if err != nil {
+		return errors.Wrap(err, r.language)
+	}
+	t, err := loadTower(r.vision, r.log)
+	if err != nil {
+		return err
+	}
+	c, err := r.config(lm.Config, t)
+	if err != nil {
+		return err
+	}
+	m, err := flamingo.New(c, flamingo.Around(lm, graph.Seed(r.seed)))
+	if err != nil {
+		return err
+	}
+	r.describer = &describer{m, tokens, t}
+	if err := r.describer.validate(); err != nil {
+		return err
+	}
+	// Once nothing but training can fail, for --out must be empty.
+	r.copies = func() error {
+		dir := filepath.Join(r.out, flamingo.LanguageName)
+		if err := lm.Save(dir); err != nil {
+			return err
+		}
+		if err := plain.Save(dir); err != nil {
+			return err
+		}
+		return t.save(filepath.Join(r.out, visionFolder))
+	}
+	return nil
+}
+
+// load makes the batches of a part of the data.
+func (r *flamingoRun) load(part string, shots int) *flamingo.Loader {
+	images := r.images[part]
+	return &flamingo.Loader{
+		Objective: flamingo.Objective{Model: r.Model, Shape: r.shape}, N: len(images), BatchSize: r.batch, Seed: r.seed,
+		Sequence: func(i int, rng *rand.Rand) (flamingo.Sequence, error) { return r.lesson(images, i, shots, rng), nil },
+	}
+}
+
+// measure evaluates the model on a part of the data.
+func (r *flamingoRun) measure(ctx context.Context, part string) (train.Result, error) {
+	l := r.load(part, r.shots)
+	return train.Evaluate(ctx, train.Objective(l.Objective), l.Epoch(), l.BatchSize)
+}
+
+// finish saves, evaluates and reports the model.
+func (r *flamingoRun) finish(ctx context.Context, w io.Writer, start time.Time) error {
+	if err := r.describer.save(r.out); err != nil {
+		return err
+	}
+	if all := r.images["train"]; len(all) > 2000 { // some of them tell as much
+		r.images["train"] = all[:2000]
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, part := range []string{"train", "validation", "test"} {
+		if len(r.images[part]) == 0 {
+			continue
+		}
+		result, err := r.measure(ctx, part)
+		if err != nil {
+			return errors.Wrapf(err, "%s images", part)
+		}
+		fmt.Fprintf(t, "%s NLL\t%.4f nats/token of answers\t(%s images)\n", part, result.Metrics["loss"], thousands(result.Count))
+	}
+	trained := 0
+	for p := range r.Params().Trained() {
+		trained += p.Shape().TotalSize()
+	}
+	fmt.Fprintf(t, "parameters\t%s trained of %s\n", thousands(trained), thousands(r.Params().Size()))
+	fmt.Fprintf(t, "steps\t%s\n", thousands(r.fit.trainer.Done()))
+	fmt.Fprintf(t, "seconds\t%.1f\n", r.fit.clock().Sub(start).Seconds())
+	fmt.Fprintf(t, "model\t%s\n", r.out)
+	fmt.Fprintf(t, "next\ttessera flamingo eval --model %s --data %s\n", r.out, r.flamingoSettings.data)
+	return t.Flush()
+}
