@@ -246,10 +246,13 @@ func (r *clipRun) save(dir string) error {
 	return r.input.Write(filepath.Join(dir, preprocessFile))
 }
 
+// keptImages bounds the bytes of prepared images that are kept in memory.
+const keptImages = 1 << 30
+
 // train runs the training, from a checkpoint if there is one.
 func (r *clipRun) train(ctx context.Context, checkpoint string) error {
 	l := &data.Loader{
-		Dataset: r.parts.train, BatchSize: r.batch, Seed: r.seed, Workers: r.workers, Shuffle: true,
+		Dataset: data.Keep(r.parts.train, r.input, keptImages), BatchSize: r.batch, Seed: r.seed, Workers: r.workers, Shuffle: true,
 		Inputs: []data.Input{data.Images(r.input, nil)},
 		OnSkip: func(name string, err error) { r.log.Warn("skipped", "image", name, "error", err.Error()) },
 	}
