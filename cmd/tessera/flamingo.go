@@ -37,10 +37,11 @@ type describer struct {
 	tower  *tower
 }
 
-// loadDescriber reads the model in dir. Its language model and its vision tower
+// loadDescriber reads a model. Its language model and its vision tower
 // lie in folders beside it or, for a checkpoint, in the folder of the run,
 // unless others are named.
-func loadDescriber(dir, language, vision string, log *slog.Logger) (*describer, error) {
+func loadDescriber(o describerFolders, log *slog.Logger) (*describer, error) {
+	dir, language, vision := o.dir, o.language, o.vision
 	if dir == "" {
 		return nil, usagef("--model is missing: name the folder of a model")
 	}
@@ -67,7 +68,7 @@ func loadDescriber(dir, language, vision string, log *slog.Logger) (*describer, 
 	if err != nil {
 		return nil, err
 	}
-	t, err := loadTower(vision, log)
+	t, err := loadTower(vision, o.cache, log)
 	if err != nil {
 		return nil, err
 	}

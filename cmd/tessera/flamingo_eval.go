@@ -68,12 +68,18 @@ held out are counted apart.`,
 }
 
 // describerFolders are the flags that name a model.
-type describerFolders struct{ dir, language, vision string }
+type describerFolders struct{ dir, language, vision, cache string }
 
 func (o *describerFolders) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.dir, "model", "", "folder of the model")
 	f.StringVar(&o.language, "language", "", "folder of its language model (default language in --model)")
 	f.StringVar(&o.vision, "vision", "", "folder of its vision tower (default vision in --model)")
+	bindCache(f, &o.cache)
+}
+
+// bindCache binds the flag of the folder of patches.
+func bindCache(f *pflag.FlagSet, cache *string) {
+	f.StringVar(cache, "cache", "", "folder that keeps what the tower makes of images, from one run to the next")
 }
 
 // flamingoEval are the flags of "flamingo eval".
@@ -130,7 +136,7 @@ type partOfShots struct {
 }
 
 func (e *flamingoEval) run(ctx context.Context) (*described, error) {
-	d, err := loadDescriber(e.folders.dir, e.folders.language, e.folders.vision, e.log)
+	d, err := loadDescriber(e.folders, e.log)
 	if err != nil {
 		return nil, err
 	}

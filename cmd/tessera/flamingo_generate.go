@@ -105,7 +105,7 @@ func (g *describing) check() error {
 
 func (g *describing) run(cmd *cobra.Command) error {
 	ctx, log := cmd.Context(), logger(cmd)
-	d, err := loadDescriber(g.folders.dir, g.folders.language, g.folders.vision, log)
+	d, err := loadDescriber(g.folders, log)
 	if err != nil {
 		return err
 	}

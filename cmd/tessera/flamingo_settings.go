@@ -11,13 +11,13 @@ import (
 // flamingoSettings are the flags of "flamingo train".
 type flamingoSettings struct {
 	fitting
-	data, language, vision, template       string
-	val                                    float64
-	holdOut, shots                         int
-	depth, latents, heads, headWidth, mult int
-	every                                  int
-	allImages, imageTimes                  bool
-	epochs                                 int
+	data, language, vision, cache, template string
+	val                                     float64
+	holdOut, shots                          int
+	depth, latents, heads, headWidth, mult  int
+	every                                   int
+	allImages, imageTimes                   bool
+	epochs                                  int
 }
 
 func (o *flamingoSettings) bind(f *pflag.FlagSet) {
@@ -25,6 +25,7 @@ func (o *flamingoSettings) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.data, "data", "", "data set: "+dataForms+" or the path of a folder")
 	f.StringVar(&o.language, "language", "", "folder of the language model: a published GPT-2 or that of pretrain-lm")
 	f.StringVar(&o.vision, "vision", "", "folder of the vision tower: a ViT or a CLIP")
+	bindCache(f, &o.cache)
 	f.StringVar(&o.out, "out", "", "folder of the results, new or empty")
 	f.Float64Var(&o.val, "val", -1, "share of the training images held out for validation where the data has no such part; -1: 0.1 for folders, else 0")
 	f.IntVar(&o.holdOut, "hold-out", 0, "pairs of color and shape to leave out of training, of shapes")

@@ -69,6 +69,21 @@ func TestFlamingo(t *testing.T) {
 	if len(s.Parts) != 4 || s.Parts[1].Shots != 2 || s.Parts[2].Part != "held-out" || s.Parts[0].Questions != 8 {
 		t.Errorf("%+v", s)
 	}
+	cache := filepath.Join(t.TempDir(), "cache")
+	for range 2 { // the second from the cache
+		again := ok(t, "flamingo", "eval", "--model", dir, "--data", "shapes:24", "--n", "2", "--shots", "0,2", "--hold-out", "3", "--max-tokens", "4", "--json", "--cache", cache)
+		if again != report {
+			t.Errorf("with a cache: %s\nwithout: %s", again, report)
+		}
+	}
+	kept, err := filepath.Glob(filepath.Join(cache, "patches-*.safetensors"))
+	if err != nil || len(kept) != 1 {
+		t.Fatalf("the cache has files %v, error %v", kept, err)
+	}
+	write(t, kept[0], []byte("not tensors"))
+	if code, _, stderr := tessera(t, "flamingo", "eval", "--model", dir, "--data", "shapes:24", "--cache", cache); code != exitFailed || !strings.Contains(stderr, kept[0]) {
+		t.Errorf("a broken cache: exit code %d, message %q", code, stderr)
+	}
 	im := drawn(t)
 	for _, args := range [][]string{
 		{"--model", dir, "--image", im},

@@ -21,12 +21,24 @@ type tower struct {
 	input          data.Preprocess
 	channels, side int
 	patches, width int // of an image, and of a patch
+	params         *graph.Params
+	cache          *patchCache
 	features       func(b *graph.Builder, images *graph.Node) *graph.Node
 	save           func(dir string) error
 }
 
-// loadTower reads the ViT or CLIP in dir.
-func loadTower(dir string, log *slog.Logger) (*tower, error) {
+// loadTower reads the ViT or CLIP in dir. What it makes of images is kept in the
+// folder cache, unless that is empty.
+func loadTower(dir, cache string, log *slog.Logger) (*tower, error) {
+	t, err := newTower(dir, log)
+	if err != nil {
+		return nil, err
+	}
+	t.cache, err = openPatchCache(cache, t.params, t.patches*t.width)
+	return t, err
+}
+
+func newTower(dir string, log *slog.Logger) (*tower, error) {
 	kind, err := modelType(dir)
 	if err != nil {
 		return nil, err
@@ -39,6 +51,7 @@ func loadTower(dir string, log *slog.Logger) (*tower, error) {
 		}
 		return &tower{
 			kind: kind, input: c.input, channels: c.Channels, side: c.ImageSize, patches: c.Tokens() - 1, width: c.HiddenSize,
+			params: c.Params(),
 			features: func(b *graph.Builder, x *graph.Node) *graph.Node {
 				return b.Slice(c.Features(b, x), 1, 1, c.Tokens())
 			},
@@ -52,6 +65,7 @@ func loadTower(dir string, log *slog.Logger) (*tower, error) {
 		v := e.Config.Vision
 		return &tower{
 			kind: kind, input: e.input, channels: v.Channels, side: v.ImageSize, patches: v.Tokens() - 1, width: v.HiddenSize,
+			params:   e.Params(),
 			features: e.Vision.Features,
 			save: func(dir string) error {
 				if err := e.Save(dir); err != nil {
@@ -81,46 +95,9 @@ type seen struct {
 func (t *tower) look(ctx context.Context, ds data.Dataset, log *slog.Logger, progress func(done int) error) ([]seen, error) {
 	const batch = 64
 	size := t.channels * t.side * t.side
-	pixels := make([]float32, batch*size)
+	g := &gaze{tower: t, pixels: make([]float32, 0, batch*size)}
+	defer g.close()
 	var out []seen
-	done := 0 // of out
-	var prog *graph.Program
-	rows := 0 // of prog
-	defer func() {
-		if prog != nil {
-			prog.Close()
-		}
-	}()
-	flush := func() error {
-		n := len(out) - done
-		if n == 0 {
-			return nil
-		}
-		if n != rows {
-			if prog != nil {
-				prog.Close()
-			}
-			var err error
-			prog, err = graph.Compile(func(b *graph.Builder) {
-				b.Output("patches", t.features(b, b.Input("image", n, t.channels, t.side, t.side)))
-			}, &graph.Options{Fixed: true})
-			if err != nil {
-				return err
-			}
-			rows = n
-		}
-		x := tensor.New(tensor.WithShape(n, t.channels, t.side, t.side), tensor.WithBacking(pixels[:n*size:n*size]))
-		if err := prog.Run(graph.Values{"image": x}); err != nil {
-			return err
-		}
-		y := prog.Output("patches").Float32s()
-		per := len(y) / n
-		for i := range n {
-			out[done+i].Image = flamingo.Image{Frames: 1, Patches: slices.Clone(y[i*per : (i+1)*per])}
-		}
-		done = len(out)
-		return nil
-	}
 	for i := range ds.Len() {
 		if err := ctx.Err(); err != nil {
 			return nil, errors.Wrapf(err, "stopped after %d images", i)
@@ -129,11 +106,12 @@ func (t *tower) look(ctx context.Context, ds data.Dataset, log *slog.Logger, pro
 			return nil, err
 		}
 		ex, err := ds.Example(i)
+		pixels := g.pixels[len(g.pixels) : len(g.pixels)+size]
 		if err == nil {
-			at := (len(out) - done) * size
 			var im *data.Image
 			if im, err = t.input.Apply(ex.Image); err == nil {
-				err = t.input.Normalize(pixels[at:at+size], im)
+				clear(pixels)
+				err = t.input.Normalize(pixels, im)
 			}
 		}
 		if err != nil {
@@ -141,20 +119,79 @@ func (t *tower) look(ctx context.Context, ds data.Dataset, log *slog.Logger, pro
 			continue
 		}
 		ex.Image = nil
-		out = append(out, seen{Example: ex, index: i})
-		if len(out)-done == batch {
-			if err := flush(); err != nil {
+		key := t.cache.key(pixels)
+		out = append(out, seen{Example: ex, index: i, Image: flamingo.Image{Frames: 1, Patches: t.cache.known[key]}})
+		if out[len(out)-1].Patches == nil {
+			g.pixels = g.pixels[:len(g.pixels)+size]
+			g.rows, g.keys = append(g.rows, len(out)-1), append(g.keys, key)
+		}
+		if len(g.rows) == batch {
+			if err := g.flush(out); err != nil {
 				return nil, err
 			}
 		}
 	}
-	if err := flush(); err != nil {
+	if err := g.flush(out); err != nil {
 		return nil, err
 	}
 	if len(out) == 0 {
 		return nil, errors.New("none of the images could be read")
 	}
+	if err := t.cache.save(); err != nil {
+		return nil, err
+	}
 	return out, progress(ds.Len())
+}
+
+// gaze is a batch of images to be shown to a tower.
+type gaze struct {
+	*tower
+	pixels []float32 // of the batch
+	rows   []int     // where the results go
+	keys   []patchKey
+	prog   *graph.Program
+	n      int // images that prog takes
+}
+
+// flush shows the batch to the tower.
+func (g *gaze) flush(out []seen) error {
+	n := len(g.rows)
+	if n == 0 {
+		return nil
+	}
+	if n != g.n {
+		if err := g.close(); err != nil {
+			return err
+		}
+		prog, err := graph.Compile(func(b *graph.Builder) {
+			b.Output("patches", g.features(b, b.Input("image", n, g.channels, g.side, g.side)))
+		}, &graph.Options{Fixed: true})
+		if err != nil {
+			return err
+		}
+		g.prog, g.n = prog, n
+	}
+	x := tensor.New(tensor.WithShape(n, g.channels, g.side, g.side), tensor.WithBacking(slices.Clone(g.pixels)))
+	if err := g.prog.Run(graph.Values{"image": x}); err != nil {
+		return err
+	}
+	y := g.prog.Output("patches").Float32s()
+	size := len(y) / n
+	for i, row := range g.rows {
+		out[row].Patches = slices.Clone(y[i*size : (i+1)*size])
+		g.cache.add(g.keys[i], out[row].Patches)
+	}
+	g.pixels, g.rows, g.keys = g.pixels[:0], g.rows[:0], g.keys[:0]
+	return nil
+}
+
+func (g *gaze) close() error {
+	if g.prog == nil {
+		return nil
+	}
+	prog := g.prog
+	g.prog, g.n = nil, 0
+	return prog.Close()
 }
 
 // files are images on disk as a data set without classes.

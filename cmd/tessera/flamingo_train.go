@@ -116,7 +116,7 @@ func (r *flamingoRun) run(ctx context.Context, w io.Writer, checkpoint string) e
 // tower.
 func (r *flamingoRun) open(ctx context.Context, checkpoint string) (err error) {
 	if checkpoint != "" {
-		r.describer, err = loadDescriber(checkpoint, "", "", r.log)
+		r.describer, err = loadDescriber(describerFolders{dir: checkpoint, cache: r.cache}, r.log)
 	} else {
 		err = r.begin()
 	}
@@ -164,7 +164,7 @@ func (r *flamingoRun) begin() error {
 	if err != nil {
 		return errors.Wrap(err, r.language)
 	}
-	t, err := loadTower(r.vision, r.log)
+	t, err := loadTower(r.vision, r.cache, r.log)
 	if err != nil {
 		return err
 	}
