@@ -157,11 +157,11 @@ func (e *dalleEval) newJudge(p *painter, ds data.Dataset) (*judge, error) {
 		j.label[i], j.held[i] = i, held[name]
 	}
 	if e.judge == "" {
-		j.name, j.see = "measured", readShapes
-		if shapes && p.image.Channels == 3 {
-			return j, nil
+		if !shapes || p.image.Channels != 3 {
+			return nil, nil
 		}
-		return nil, nil
+		j.name, j.see = "measured", shapesSeen()
+		return j, nil
 	}
 	c, err := loadClassifier(e.judge, vit.LoadOptions{}, e.log)
 	if err != nil {

@@ -143,18 +143,20 @@ func (j *judge) right(ctx context.Context, want []captioned, tokens [][]int) ([]
 	return out, nil
 }
 
-// readShapes sees colors and shapes in images like those of data.Shapes, by
-// measuring them. Labels are pairs in the order of its classes.
-func readShapes(images []image.Image) ([]int, error) {
+// shapesSeen returns what sees colors and shapes in images like those of
+// data.Shapes, by measuring them. Labels are pairs in the order of its classes.
+func shapesSeen() func(images []image.Image) ([]int, error) {
 	r, classes := data.NewShapeReader(), data.Shapes{}.Classes()
-	labels := make([]int, len(images))
-	for i, im := range images {
-		labels[i] = -1
-		if pair, ok := r.Read(data.FromStd(im)); ok {
-			labels[i] = slices.Index(classes, pair.String())
+	return func(images []image.Image) ([]int, error) {
+		labels := make([]int, len(images))
+		for i, im := range images {
+			labels[i] = -1
+			if pair, ok := r.Read(data.FromStd(im)); ok {
+				labels[i] = slices.Index(classes, pair.String())
+			}
 		}
+		return labels, nil
 	}
-	return labels, nil
 }
 
 // see classifies images.

@@ -289,7 +289,7 @@ func TestLoadWords(t *testing.T) {
 }
 
 // Images that are measured are given their classes.
-func TestReadShapes(t *testing.T) {
+func TestShapesSeen(t *testing.T) {
 	s := data.Shapes{N: 40, Size: 32, Seed: 5}
 	var images []image.Image
 	var want []int
@@ -301,7 +301,7 @@ func TestReadShapes(t *testing.T) {
 		images, want = append(images, ex.Image.Std()), append(want, ex.Label)
 	}
 	images, want = append(images, image.NewRGBA(image.Rect(0, 0, 9, 9))), append(want, -1)
-	if got, err := readShapes(images); err != nil || !slices.Equal(got, want) {
+	if got, err := shapesSeen()(images); err != nil || !slices.Equal(got, want) {
 		t.Errorf("labels %v, error %v; want %v", got, err, want)
 	}
 }

@@ -10,10 +10,10 @@ import (
 // draw without a taste of its own.
 //
 // What differs from the background is the shape. Its center of gravity and area
-// give place and size, the nearest of the drawer's own outlines its kind, its
-// hue the color.
+// give place and size, whatever the blur, the most similar of the drawer's own
+// outlines its kind, its hue the color.
 type ShapeReader struct {
-	templates [len(shapeKinds)][][]float64 // upright and turned a little, of area 1
+	templates [len(shapeKinds)][][]float64 // turned and blurred in several ways, of area 1
 }
 
 // The window in which a shape is compared: readCells × readCells cells that span
@@ -23,25 +23,46 @@ const (
 	readSpan  = 2.1
 )
 
-// NewShapeReader prepares the outlines.
+// NewShapeReader prepares the outlines, which takes longer than to read an image.
 func NewShapeReader() *ShapeReader {
 	r := &ShapeReader{}
 	for kind := range shapeKinds {
-		polygon := outline(kind)
 		for degrees := -10.0; degrees <= 10; degrees += 5 {
-			sin, cos := math.Sincos(degrees * math.Pi / 180)
-			radius := 1 / math.Sqrt(areaOf(polygon))
-			r.templates[kind] = append(r.templates[kind], inWindow(func(x, y float64) float64 {
-				x, y = x/radius, y/radius
-				d := math.Hypot(x, y) - 1
-				if polygon != nil {
-					d = distance(point{cos*x + sin*y, cos*y - sin*x}, polygon)
-				}
-				return min(max(0.5-6*d, 0), 1) // as soft as if drawn in a dozen pixels
-			}))
+			for _, blur := range []float64{0, 0.1, 0.2} {
+				r.templates[kind] = append(r.templates[kind], template(kind, degrees*math.Pi/180, blur))
+			}
 		}
 	}
 	return r
+}
+
+// template is a shape of area 1, turned by an angle and blurred by a bell of the
+// given standard deviation.
+func template(kind int, angle, blur float64) []float64 {
+	polygon := outline(kind)
+	sin, cos := math.Sincos(angle)
+	radius := 1 / math.Sqrt(areaOf(polygon))
+	cover := func(x, y float64) float64 {
+		x, y = x/radius, y/radius
+		d := math.Hypot(x, y) - 1
+		if polygon != nil {
+			d = distance(point{cos*x + sin*y, cos*y - sin*x}, polygon)
+		}
+		return min(max(0.5-6*d, 0), 1) // as soft as if drawn in a dozen pixels
+	}
+	if blur == 0 {
+		return inWindow(cover)
+	}
+	return inWindow(func(x, y float64) float64 {
+		sum, weight := 0.0, 0.0
+		for i := -2.0; i <= 2; i++ {
+			for j := -2.0; j <= 2; j++ {
+				w := math.Exp(-(i*i + j*j) / 2)
+				sum, weight = sum+w*cover(x+blur*j, y+blur*i), weight+w
+			}
+		}
+		return sum / weight
+	})
 }
 
 // areaOf is a polygon's area; without corners it is the circle of radius 1.
@@ -136,7 +157,7 @@ func segment(im *Image) (cover []float64, rgb [3]float64, ok bool) {
 	for i, d := range differs {
 		along := (d[0]*inside[0] + d[1]*inside[1] + d[2]*inside[2]) / square
 		cover[i] = min(max(along, 0), 1)
-		if cover[i] < 0.2 { // grain
+		if cover[i] < 0.1 { // grain
 			cover[i] = 0
 		}
 	}
