@@ -71,7 +71,14 @@ func (d *describer) lesson(images []asked, i, shots int, r *rand.Rand) flamingo.
 	}
 	var chunks []chunk
 	for range r.IntN(shots + 1) {
-		chunks = append(chunks, images[r.IntN(len(images))].chunk(kind))
+		if len(images) == 1 {
+			break
+		}
+		j := r.IntN(len(images) - 1)
+		if j >= i { // not the image itself, whose answer would be given away
+			j++
+		}
+		chunks = append(chunks, images[j].chunk(kind))
 	}
 	return d.sequence(append(chunks, images[i].chunk(kind))...)
 }
