@@ -30,12 +30,12 @@ func (o *vqvaeSettings) bind(f *pflag.FlagSet) {
 	f.Float64Var(&o.val, "val", -1, "share of the training images held out for validation where the data has no such part; -1: 0.1 for folders, else 0")
 	f.StringVar(&o.preset, "preset", "", "size of the model: "+strings.Join(vqvae.Presets(), ", ")+" (default by data set)")
 	f.StringVar(&o.quantizer, "quantizer", vqvae.EMA, "kind of codebook: "+strings.Join(vqvae.Quantizers(), ", "))
-	f.IntVar(&o.codes, "codes", 512, "codes of the codebook; fsq takes the nearest number it can have")
+	f.IntVar(&o.codes, "codes", 512, "codes of the codebook, 1024 for shapes unless given; fsq takes the nearest number it can have")
 	f.IntVar(&o.residual, "residual-blocks", 0, "residual blocks of the encoder and of the decoder")
 	f.Float64Var(&o.commitment, "commitment", 0.25, "weight of the encoder's distance from its codes")
 	f.IntVar(&o.epochs, "epochs", 0, "passes over the training images (default by data set)")
 	f.IntVar(&o.steps, "steps", 0, "optimizer steps, instead of epochs")
-	f.IntVar(&o.batch, "batch", 64, "images of a batch")
+	f.IntVar(&o.batch, "batch", 64, "images of a batch, 32 of shapes unless given")
 	f.Float64Var(&o.lr, "lr", 2e-3, "peak learning rate, which falls to 0 along half a cosine")
 	f.Float64Var(&o.warmup, "warmup", 0.05, "share of the steps in which the learning rate rises")
 	f.Float64Var(&o.weightDecay, "weight-decay", 0, "decoupled weight decay")
@@ -51,7 +51,7 @@ func (o *vqvaeSettings) bind(f *pflag.FlagSet) {
 
 // vqvaeDefaults are the values of flags that suit a data set.
 var vqvaeDefaults = map[string]map[string]string{
-	"shapes":        {"preset": "small32", "epochs": "5"},
+	"shapes":        {"preset": "small32", "epochs": "5", "codes": "1024", "batch": "32"},
 	"mnist":         {"preset": "small28", "epochs": "3"},
 	"fashion-mnist": {"preset": "small28", "epochs": "3"},
 	"cifar10":       {"preset": "small32", "epochs": "10", "augment": "flip"},
