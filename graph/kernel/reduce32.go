@@ -52,8 +52,11 @@ func sumColumns32(dst, src []float32, scale float64, kept axes, rows, stride, n 
 	}
 }
 
-// zeros64 is n zeros in the scratch that is to be freed.
+// zeros64 is n zeros and the scratch they lie in, which is to be freed.
 func zeros64(n int) ([]float64, *[]float32) {
+	if n == 0 {
+		return nil, nil
+	}
 	p := scratch32(2 * n)
 	z := unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(*p))), n)
 	clear(z)
