@@ -2,15 +2,10 @@ package clip
 
 import (
 	"encoding/json"
-	"fmt"
-	"io"
-	"os"
-	"strings"
 
 	"github.com/pkg/errors"
 
-	"tessera/graph/op"
-	"tessera/graph/safetensors"
+	"tessera/layers/config"
 )
 
 // Config has the keys of a published config.json. The initial bias of the
@@ -117,79 +112,50 @@ func (c TextConfig) End(ids []int) int {
 	return end
 }
 
-// size is a number of a configuration that must be positive.
-type size struct {
-	key   string
-	value int
-}
-
 // Validate reports every fault of the configuration at once.
 func (c Config) Validate() error {
-	var faults []string
-	fault := func(bad bool, format string, args ...any) {
-		if bad {
-			faults = append(faults, fmt.Sprintf(format, args...))
-		}
-	}
-	fault(c.ModelType != "clip", "model_type is %q, want \"clip\"", c.ModelType)
-	fault(c.ProjectionDim < 1 || c.ProjectionDim > 1<<20, "projection_dim is %d, want 1 to %d", c.ProjectionDim, 1<<20)
-	faults = append(append(faults, c.Text.faults()...), c.Vision.faults()...)
-	if len(faults) > 0 {
-		return errors.Errorf("clip: %s", strings.Join(faults, "; "))
-	}
-	return nil
+	var faults config.Faults
+	faults.If(c.ModelType != "clip", "model_type is %q, want \"clip\"", c.ModelType)
+	faults.Size("projection_dim", c.ProjectionDim, 1, config.Largest)
+	faults.Under("text_config", c.Text.faults())
+	faults.Under("vision_config", c.Vision.faults())
+	return faults.Err("clip")
 }
 
-func (c TextConfig) faults() []string {
-	faults := towerFaults("text_config", c.HiddenSize, c.Heads, c.HiddenAct, c.LayerNormEps, c.AttentionDropout, []size{
-		{"vocab_size", c.Vocabulary}, {"max_position_embeddings", c.Context}, {"hidden_size", c.HiddenSize},
-		{"intermediate_size", c.Intermediate}, {"num_hidden_layers", c.Layers}, {"num_attention_heads", c.Heads},
-	})
-	if c.EOS < 0 || c.EOS >= c.Vocabulary {
-		faults = append(faults, fmt.Sprintf("text_config: eos_token_id is %d in a vocabulary of %d", c.EOS, c.Vocabulary))
-	}
+func (c TextConfig) faults() config.Faults {
+	var faults config.Faults
+	faults.Size("vocab_size", c.Vocabulary, 1, config.Largest)
+	faults.Size("max_position_embeddings", c.Context, 1, config.Largest)
+	checkTower(&faults, c.HiddenSize, c.Intermediate, c.Layers, c.Heads, c.HiddenAct, c.LayerNormEps, c.AttentionDropout)
+	faults.If(c.EOS < 0 || c.EOS >= c.Vocabulary, "eos_token_id is %d in a vocabulary of %d", c.EOS, c.Vocabulary)
 	return faults
 }
 
-func (c VisionConfig) faults() []string {
-	faults := towerFaults("vision_config", c.HiddenSize, c.Heads, c.HiddenAct, c.LayerNormEps, c.AttentionDropout, []size{
-		{"image_size", c.ImageSize}, {"patch_size", c.PatchSize}, {"num_channels", c.Channels}, {"hidden_size", c.HiddenSize},
-		{"intermediate_size", c.Intermediate}, {"num_hidden_layers", c.Layers}, {"num_attention_heads", c.Heads},
-	})
-	if c.PatchSize > c.ImageSize || (c.PatchSize > 0 && c.ImageSize%c.PatchSize != 0) {
-		faults = append(faults, fmt.Sprintf("vision_config: patch_size %d does not divide image_size %d", c.PatchSize, c.ImageSize))
-	}
+func (c VisionConfig) faults() config.Faults {
+	var faults config.Faults
+	faults.Size("image_size", c.ImageSize, 1, config.Largest)
+	faults.Size("patch_size", c.PatchSize, 1, config.Largest)
+	faults.Size("num_channels", c.Channels, 1, config.Largest)
+	checkTower(&faults, c.HiddenSize, c.Intermediate, c.Layers, c.Heads, c.HiddenAct, c.LayerNormEps, c.AttentionDropout)
+	faults.If(c.PatchSize > c.ImageSize || (c.PatchSize > 0 && c.ImageSize%c.PatchSize != 0),
+		"patch_size %d does not divide image_size %d", c.PatchSize, c.ImageSize)
 	return faults
 }
 
-func towerFaults(tower string, width, heads int, act string, eps, dropout float64, sizes []size) []string {
-	var faults []string
-	fault := func(bad bool, format string, args ...any) {
-		if bad {
-			faults = append(faults, tower+": "+fmt.Sprintf(format, args...))
-		}
-	}
-	for _, n := range sizes {
-		fault(n.value < 1 || n.value > 1<<20, "%s is %d, want 1 to %d", n.key, n.value, 1<<20)
-	}
-	fault(heads > 0 && width%heads != 0, "num_attention_heads %d does not divide hidden_size %d", heads, width)
-	fault(!(eps > 0), "layer_norm_eps is %g, want more than 0", eps)
-	fault(!(dropout >= 0 && dropout < 1), "attention_dropout is %g, want 0 ≤ p < 1", dropout)
-	_, err := op.ParseActivation(act)
-	fault(err != nil, "hidden_act: %v", err)
-	return faults
+func checkTower(faults *config.Faults, width, inner, layers, heads int, act string, eps, dropout float64) {
+	faults.Size("hidden_size", width, 1, config.Largest)
+	faults.Size("intermediate_size", inner, 1, config.Largest)
+	faults.Size("num_hidden_layers", layers, 1, config.Largest)
+	faults.Size("num_attention_heads", heads, 1, config.Largest)
+	faults.If(heads > 0 && width%heads != 0, "num_attention_heads %d does not divide hidden_size %d", heads, width)
+	faults.If(!(eps > 0), "layer_norm_eps is %g, want more than 0", eps)
+	faults.Probability("attention_dropout", dropout)
+	faults.Activation("hidden_act", act)
 }
 
 // ReadConfig reads and validates a config.json. Keys that are missing have the
 // values of Hugging Face's CLIPConfig.
-func ReadConfig(path string) (Config, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return Config{}, errors.WithStack(err)
-	}
-	c, err := ParseConfig(text)
-	return c, errors.Wrap(err, path)
-}
+func ReadConfig(path string) (Config, error) { return config.Read(path, ParseConfig) }
 
 // ParseConfig is ReadConfig of the contents of a file. Where early files give a
 // tower twice, text_config_dict and vision_config_dict count.
@@ -229,13 +195,5 @@ func (c Config) Write(path string) error {
 	c.ModelType, c.Architectures = "clip", []string{"CLIPModel"}
 	c.Text.ModelType, c.Text.ProjectionDim = "clip_text_model", c.ProjectionDim
 	c.Vision.ModelType, c.Vision.ProjectionDim = "clip_vision_model", c.ProjectionDim
-	return writeJSON(path, c)
-}
-
-func writeJSON(path string, v any) error {
-	return safetensors.WriteAtomic(path, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return errors.WithStack(e.Encode(v))
-	})
+	return config.Write(path, c)
 }

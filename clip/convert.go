@@ -11,6 +11,7 @@ import (
 
 	"tessera/graph"
 	"tessera/graph/safetensors"
+	"tessera/layers/config"
 )
 
 // companions are the files that belong to a model in any layout: how images are
@@ -62,7 +63,7 @@ func Convert(src, dst, layout string, o LoadOptions) error {
 		}
 	}
 	if layout == LayoutOpenAI {
-		if err := writeJSON(filepath.Join(dst, openCLIPConfig), foreign); err != nil {
+		if err := config.Write(filepath.Join(dst, openCLIPConfig), foreign); err != nil {
 			return err
 		}
 	}

@@ -1,10 +1,6 @@
 package clip
 
-import (
-	"strings"
-
-	"github.com/pkg/errors"
-)
+import "tessera/layers/config"
 
 // published is a model of openai/CLIP by patch, width and depth of its vision
 // tower; the text tower has 64 values a head and 12 layers.
@@ -33,37 +29,21 @@ func small(image, patch, channels int) Config {
 	return c
 }
 
-var presets = []struct {
-	name   string
-	config func() Config
-}{
-	{"b32", func() Config { return published(32, 768, 12, 512, 512) }},
-	{"b16", func() Config { return published(16, 768, 12, 512, 512) }},
-	{"l14", func() Config { return published(14, 1024, 24, 768, 768) }},
-	{"small28", func() Config { return small(28, 7, 1) }},
-	{"small32", func() Config { return small(32, 8, 3) }},
-	{"small64", func() Config { return small(64, 8, 3) }},
+var presets = config.Presets[Config]{
+	{Name: "b32", Config: func() Config { return published(32, 768, 12, 512, 512) }},
+	{Name: "b16", Config: func() Config { return published(16, 768, 12, 512, 512) }},
+	{Name: "l14", Config: func() Config { return published(14, 1024, 24, 768, 768) }},
+	{Name: "small28", Config: func() Config { return small(28, 7, 1) }},
+	{Name: "small32", Config: func() Config { return small(32, 8, 3) }},
+	{Name: "small64", Config: func() Config { return small(64, 8, 3) }},
 }
 
 // Presets lists the names of the presets: published sizes with their patch, and
 // small ones with their image size.
-func Presets() []string {
-	names := make([]string, len(presets))
-	for i, p := range presets {
-		names[i] = p.name
-	}
-	return names
-}
+func Presets() []string { return presets.Names() }
 
 // Preset returns a named configuration.
-func Preset(name string) (Config, error) {
-	for _, p := range presets {
-		if p.name == name {
-			return p.config(), nil
-		}
-	}
-	return Config{}, errors.Errorf("there is no preset %q, only %s", name, strings.Join(Presets(), ", "))
-}
+func Preset(name string) (Config, error) { return presets.Find(name) }
 
 // SetVocabulary makes the configuration that of a tokenizer with v tokens, of
 // which start and end go around a text.

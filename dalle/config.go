@@ -2,16 +2,11 @@ package dalle
 
 import (
 	"encoding/json"
-	"fmt"
-	"io"
 	"math"
-	"os"
-	"strings"
 
 	"github.com/pkg/errors"
 
-	"tessera/graph/op"
-	"tessera/graph/safetensors"
+	"tessera/layers/config"
 )
 
 // How places of the image are told apart.
@@ -95,64 +90,40 @@ const longest = 1 << 12
 
 // Validate reports every fault of the configuration at once.
 func (c Config) Validate() error {
-	var faults []string
-	fault := func(bad bool, format string, args ...any) {
-		if bad {
-			faults = append(faults, fmt.Sprintf(format, args...))
-		}
-	}
-	fault(c.ModelType != "dalle", "model_type is %q, want \"dalle\"", c.ModelType)
-	for _, n := range []struct {
-		key                string
-		value, least, most int
-	}{
-		{"text_vocab_size", c.TextVocab, 1, 1 << 20}, {"image_vocab_size", c.ImageVocab, 1, 1 << 20},
-		{"max_text_len", c.TextTokens, 1, longest}, {"max_image_len", c.ImageTokens, 2, longest},
-		{"d_model", c.Width, 1, 1 << 20}, {"nhead", c.Heads, 1, 1 << 20}, {"num_layers", c.Layers, 1, 1 << 20},
-		{"dim_feedforward", c.Inner, 0, 1 << 20},
-	} {
-		fault(n.value < n.least || n.value > n.most, "%s is %d, want %d to %d", n.key, n.value, n.least, n.most)
-	}
-	fault(len(faults) == 0 && c.Width%c.Heads != 0, "nhead %d does not divide d_model %d", c.Heads, c.Width)
-	fault(c.Padding < NoPadding || c.Padding >= c.TextVocab, "pad_token_id is %d, want a token below text_vocab_size %d, or -1", c.Padding, c.TextVocab)
+	var faults config.Faults
+	faults.If(c.ModelType != "dalle", "model_type is %q, want \"dalle\"", c.ModelType)
+	faults.Size("text_vocab_size", c.TextVocab, 1, config.Largest)
+	faults.Size("image_vocab_size", c.ImageVocab, 1, config.Largest)
+	faults.Size("max_text_len", c.TextTokens, 1, longest)
+	faults.Size("max_image_len", c.ImageTokens, 2, longest)
+	faults.Size("d_model", c.Width, 1, config.Largest)
+	faults.Size("nhead", c.Heads, 1, config.Largest)
+	faults.Size("num_layers", c.Layers, 1, config.Largest)
+	faults.Size("dim_feedforward", c.Inner, 0, config.Largest)
+	faults.If(len(faults) == 0 && c.Width%c.Heads != 0, "nhead %d does not divide d_model %d", c.Heads, c.Width)
+	faults.If(c.Padding < NoPadding || c.Padding >= c.TextVocab, "pad_token_id is %d, want a token below text_vocab_size %d, or -1", c.Padding, c.TextVocab)
 	switch c.Positions {
 	case Learned:
 	case Axial:
-		fault(c.ImageTokens > 1 && c.ImageTokens <= longest && c.Grid() == 0, "max_image_len %d is no square, which image_positions %q want", c.ImageTokens, Axial)
+		faults.If(c.ImageTokens > 1 && c.ImageTokens <= longest && c.Grid() == 0, "max_image_len %d is no square, which image_positions %q want", c.ImageTokens, Axial)
 	default:
-		fault(true, "image_positions is %q, want %q or %q", c.Positions, Learned, Axial)
+		faults.If(true, "image_positions is %q, want %q or %q", c.Positions, Learned, Axial)
 	}
-	for _, p := range []struct {
-		key   string
-		value float64
-	}{
-		{"text_loss_weight", c.TextLoss}, {"text_dropout", c.TextDropout}, {"dropout", c.Dropout}, {"attention_dropout", c.AttentionDropout},
-	} {
-		fault(!(p.value >= 0 && p.value < 1), "%s is %g, want 0 ≤ p < 1", p.key, p.value)
-	}
-	fault(c.TextDropout > 0 && c.Padding == NoPadding, "text_dropout is %g without a pad_token_id", c.TextDropout)
-	fault(c.TextLoss > 0 && c.TextTokens < 2, "text_loss_weight is %g, but max_text_len 1 leaves no token to predict", c.TextLoss)
-	fault(!(c.Eps > 0 && c.Eps < 1), "layer_norm_eps is %g, want more than 0, less than 1", c.Eps)
-	fault(!(c.InitializerRange >= 0 && c.InitializerRange < 1e6), "initializer_range is %g, want 0 or more", c.InitializerRange)
-	if _, err := op.ParseActivation(c.Activation); err != nil {
-		faults = append(faults, "hidden_act: "+err.Error())
-	}
-	if len(faults) > 0 {
-		return errors.Errorf("dalle: %s", strings.Join(faults, "; "))
-	}
-	return nil
+	faults.Probability("text_loss_weight", c.TextLoss)
+	faults.Probability("text_dropout", c.TextDropout)
+	faults.Probability("dropout", c.Dropout)
+	faults.Probability("attention_dropout", c.AttentionDropout)
+	faults.If(c.TextDropout > 0 && c.Padding == NoPadding, "text_dropout is %g without a pad_token_id", c.TextDropout)
+	faults.If(c.TextLoss > 0 && c.TextTokens < 2, "text_loss_weight is %g, but max_text_len 1 leaves no token to predict", c.TextLoss)
+	faults.If(!(c.Eps > 0 && c.Eps < 1), "layer_norm_eps is %g, want more than 0, less than 1", c.Eps)
+	faults.If(!(c.InitializerRange >= 0 && c.InitializerRange < 1e6), "initializer_range is %g, want 0 or more", c.InitializerRange)
+	faults.Activation("hidden_act", c.Activation)
+	return faults.Err("dalle")
 }
 
 // ReadConfig reads and validates a config.json. Keys that are missing mean
 // learned positions, no padding, no loss of texts, and no dropout.
-func ReadConfig(path string) (Config, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return Config{}, errors.WithStack(err)
-	}
-	c, err := ParseConfig(text)
-	return c, errors.Wrap(err, path)
-}
+func ReadConfig(path string) (Config, error) { return config.Read(path, ParseConfig) }
 
 // ParseConfig is ReadConfig of the contents of a file.
 func ParseConfig(text []byte) (Config, error) {
@@ -164,10 +135,4 @@ func ParseConfig(text []byte) (Config, error) {
 }
 
 // Write writes a config.json, whole or not at all.
-func (c Config) Write(path string) error {
-	return safetensors.WriteAtomic(path, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return errors.WithStack(e.Encode(c))
-	})
-}
+func (c Config) Write(path string) error { return config.Write(path, c) }

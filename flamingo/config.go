@@ -2,15 +2,11 @@ package flamingo
 
 import (
 	"encoding/json"
-	"fmt"
-	"io"
-	"os"
-	"strings"
 
 	"github.com/pkg/errors"
 
 	"tessera/flamingo/gpt2"
-	"tessera/graph/safetensors"
+	"tessera/layers/config"
 )
 
 // Config is a config.json.
@@ -79,55 +75,41 @@ func (c Config) gated(i int) bool { return (i+1)%c.Every == 0 }
 
 // Validate reports every fault of the configuration at once.
 func (c Config) Validate() error {
-	var faults []string
-	fault := func(bad bool, format string, args ...any) {
-		if bad {
-			faults = append(faults, fmt.Sprintf(format, args...))
-		}
-	}
-	fault(c.ModelType != "flamingo", "model_type is %q, want \"flamingo\"", c.ModelType)
-	if err := c.Text.Validate(); err != nil {
-		faults = append(faults, "text_config: "+err.Error())
-	}
+	var faults config.Faults
+	faults.If(c.ModelType != "flamingo", "model_type is %q, want \"flamingo\"", c.ModelType)
+	err := c.Text.Validate()
+	faults.If(err != nil, "text_config: %v", err)
 	const most = 1 << 16
-	for _, n := range []struct {
-		key          string
-		value, least int
-	}{
-		{"vision_dim", c.Vision, 1}, {"cross_attn_every_n_layers", c.Every, 1}, {"added_tokens", c.Added, 0}, {"vision_tokens", c.Patches, 0},
-		{"resampler.depth", c.Resampler.Depth, 1}, {"resampler.num_latents", c.Resampler.Latents, 1},
-		{"resampler.heads", c.Resampler.Heads, 1}, {"resampler.dim_head", c.Resampler.HeadWidth, 1}, {"resampler.ff_mult", c.Resampler.Mult, 1},
-		{"resampler.max_num_media", c.Resampler.MaxImages, 0}, {"resampler.max_num_frames", c.Resampler.MaxFrames, 0},
-		{"cross_attention.heads", c.Cross.Heads, 1}, {"cross_attention.dim_head", c.Cross.HeadWidth, 1}, {"cross_attention.ff_mult", c.Cross.Mult, 1},
-	} {
-		fault(n.value < n.least || n.value > most, "%s is %d, want %d to %d", n.key, n.value, n.least, most)
-	}
-	fault(c.Every > c.Text.Layers, "cross_attn_every_n_layers is %d, but the language model has %d layers", c.Every, c.Text.Layers)
+	faults.Size("vision_dim", c.Vision, 1, most)
+	faults.Size("cross_attn_every_n_layers", c.Every, 1, most)
+	faults.Size("added_tokens", c.Added, 0, most)
+	faults.Size("vision_tokens", c.Patches, 0, most)
+	faults.Size("resampler.depth", c.Resampler.Depth, 1, most)
+	faults.Size("resampler.num_latents", c.Resampler.Latents, 1, most)
+	faults.Size("resampler.heads", c.Resampler.Heads, 1, most)
+	faults.Size("resampler.dim_head", c.Resampler.HeadWidth, 1, most)
+	faults.Size("resampler.ff_mult", c.Resampler.Mult, 1, most)
+	faults.Size("resampler.max_num_media", c.Resampler.MaxImages, 0, most)
+	faults.Size("resampler.max_num_frames", c.Resampler.MaxFrames, 0, most)
+	faults.Size("cross_attention.heads", c.Cross.Heads, 1, most)
+	faults.Size("cross_attention.dim_head", c.Cross.HeadWidth, 1, most)
+	faults.Size("cross_attention.ff_mult", c.Cross.Mult, 1, most)
+	faults.If(c.Every > c.Text.Layers, "cross_attn_every_n_layers is %d, but the language model has %d layers", c.Every, c.Text.Layers)
 	for _, t := range []struct {
 		key       string
 		id, least int
 	}{
 		{"media_token_id", c.Media, 0}, {"endofchunk_token_id", c.EndChunk, NoToken}, {"pad_token_id", c.Padding, NoToken},
 	} {
-		fault(t.id < t.least || t.id >= c.Vocabulary(), "%s is %d in a vocabulary of %d", t.key, t.id, c.Vocabulary())
+		faults.If(t.id < t.least || t.id >= c.Vocabulary(), "%s is %d in a vocabulary of %d", t.key, t.id, c.Vocabulary())
 	}
-	fault(c.Media == c.EndChunk || c.Media == c.Padding, "media_token_id %d is that of another special token", c.Media)
-	if len(faults) > 0 {
-		return errors.Errorf("flamingo: %s", strings.Join(faults, "; "))
-	}
-	return nil
+	faults.If(c.Media == c.EndChunk || c.Media == c.Padding, "media_token_id %d is that of another special token", c.Media)
+	return faults.Err("flamingo")
 }
 
 // ReadConfig reads and validates a config.json. Missing sizes are the published
 // ones, those of text_config Hugging Face's for GPT-2.
-func ReadConfig(path string) (Config, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return Config{}, errors.WithStack(err)
-	}
-	c, err := ParseConfig(text)
-	return c, errors.Wrap(err, path)
-}
+func ReadConfig(path string) (Config, error) { return config.Read(path, ParseConfig) }
 
 // ParseConfig is ReadConfig of the contents of a file.
 func ParseConfig(text []byte) (Config, error) {
@@ -151,10 +133,4 @@ func ParseConfig(text []byte) (Config, error) {
 }
 
 // Write writes a config.json, whole or not at all.
-func (c Config) Write(path string) error {
-	return safetensors.WriteAtomic(path, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return errors.WithStack(e.Encode(c))
-	})
-}
+func (c Config) Write(path string) error { return config.Write(path, c) }

@@ -3,16 +3,12 @@ package vit
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/pkg/errors"
 
-	"tessera/graph/op"
-	"tessera/graph/safetensors"
+	"tessera/layers/config"
 )
 
 // Config has the keys of a published config.json. Pooling is our own; the
@@ -63,41 +59,25 @@ func small(image, patch, channels int) Config {
 	return c
 }
 
-var presets = []struct {
-	name   string
-	config func() Config
-}{
-	{"ti16", func() Config { return base(224, 16, 192, 12, 3) }},
-	{"s16", func() Config { return base(224, 16, 384, 12, 6) }},
-	{"s32", func() Config { return base(224, 32, 384, 12, 6) }},
-	{"b16", func() Config { return base(224, 16, 768, 12, 12) }},
-	{"b32", func() Config { return base(224, 32, 768, 12, 12) }},
-	{"l16", func() Config { return base(224, 16, 1024, 24, 16) }},
-	{"l32", func() Config { return base(224, 32, 1024, 24, 16) }},
-	{"small28", func() Config { return small(28, 7, 1) }},
-	{"small32", func() Config { return small(32, 8, 3) }},
-	{"small64", func() Config { return small(64, 8, 3) }},
+var presets = config.Presets[Config]{
+	{Name: "ti16", Config: func() Config { return base(224, 16, 192, 12, 3) }},
+	{Name: "s16", Config: func() Config { return base(224, 16, 384, 12, 6) }},
+	{Name: "s32", Config: func() Config { return base(224, 32, 384, 12, 6) }},
+	{Name: "b16", Config: func() Config { return base(224, 16, 768, 12, 12) }},
+	{Name: "b32", Config: func() Config { return base(224, 32, 768, 12, 12) }},
+	{Name: "l16", Config: func() Config { return base(224, 16, 1024, 24, 16) }},
+	{Name: "l32", Config: func() Config { return base(224, 32, 1024, 24, 16) }},
+	{Name: "small28", Config: func() Config { return small(28, 7, 1) }},
+	{Name: "small32", Config: func() Config { return small(32, 8, 3) }},
+	{Name: "small64", Config: func() Config { return small(64, 8, 3) }},
 }
 
 // Presets lists the names of the presets: published sizes with their patch, and
 // small ones with their image size.
-func Presets() []string {
-	names := make([]string, len(presets))
-	for i, p := range presets {
-		names[i] = p.name
-	}
-	return names
-}
+func Presets() []string { return presets.Names() }
 
 // Preset returns a named configuration.
-func Preset(name string) (Config, error) {
-	for _, p := range presets {
-		if p.name == name {
-			return p.config(), nil
-		}
-	}
-	return Config{}, errors.Errorf("there is no preset %q, only %s", name, strings.Join(Presets(), ", "))
-}
+func Preset(name string) (Config, error) { return presets.Find(name) }
 
 // Classes is the number of classes.
 func (c Config) Classes() int { return len(c.Labels) }
@@ -122,65 +102,39 @@ func (c Config) Tokens() int { return 1 + c.Grid()*c.Grid() }
 
 // Validate reports every fault of the configuration at once.
 func (c Config) Validate() error {
-	var faults []string
-	fault := func(bad bool, format string, args ...any) {
-		if bad {
-			faults = append(faults, fmt.Sprintf(format, args...))
-		}
-	}
-	fault(c.ModelType != "vit", "model_type is %q, want \"vit\"", c.ModelType)
-	for _, n := range []struct {
-		key   string
-		value int
-	}{
-		{"hidden_size", c.HiddenSize}, {"num_hidden_layers", c.Layers}, {"num_attention_heads", c.Heads},
-		{"intermediate_size", c.Intermediate}, {"image_size", c.ImageSize}, {"patch_size", c.PatchSize},
-		{"num_channels", c.Channels},
-	} {
-		fault(n.value <= 0 || n.value > 1<<20, "%s is %d, want 1 to %d", n.key, n.value, 1<<20)
-	}
+	var faults config.Faults
+	faults.If(c.ModelType != "vit", "model_type is %q, want \"vit\"", c.ModelType)
+	faults.Size("hidden_size", c.HiddenSize, 1, config.Largest)
+	faults.Size("num_hidden_layers", c.Layers, 1, config.Largest)
+	faults.Size("num_attention_heads", c.Heads, 1, config.Largest)
+	faults.Size("intermediate_size", c.Intermediate, 1, config.Largest)
+	faults.Size("image_size", c.ImageSize, 1, config.Largest)
+	faults.Size("patch_size", c.PatchSize, 1, config.Largest)
+	faults.Size("num_channels", c.Channels, 1, config.Largest)
 	if len(faults) == 0 {
-		fault(c.HiddenSize%c.Heads != 0, "num_attention_heads %d does not divide hidden_size %d", c.Heads, c.HiddenSize)
-		fault(c.ImageSize%c.PatchSize != 0, "patch_size %d does not divide image_size %d", c.PatchSize, c.ImageSize)
+		faults.If(c.HiddenSize%c.Heads != 0, "num_attention_heads %d does not divide hidden_size %d", c.Heads, c.HiddenSize)
+		faults.If(c.ImageSize%c.PatchSize != 0, "patch_size %d does not divide image_size %d", c.PatchSize, c.ImageSize)
 	}
-	for _, p := range []struct {
-		key   string
-		value float64
-	}{
-		{"hidden_dropout_prob", c.HiddenDropout}, {"attention_probs_dropout_prob", c.AttentionDropout},
-		{"drop_path_rate", c.DropPath},
-	} {
-		fault(!(p.value >= 0 && p.value < 1), "%s is %g, want 0 ≤ p < 1", p.key, p.value)
-	}
-	fault(!(c.LayerNormEps > 0), "layer_norm_eps is %g, want more than 0", c.LayerNormEps)
-	fault(!(c.InitializerRange >= 0), "initializer_range is %g, want 0 or more", c.InitializerRange)
-	fault(!slices.Contains([]string{"", "cls", "mean"}, c.Pooling), "pooling is %q, want \"cls\" or \"mean\"", c.Pooling)
-	if _, err := op.ParseActivation(c.HiddenAct); err != nil {
-		faults = append(faults, "hidden_act: "+err.Error())
-	}
-	fault(len(c.Labels) == 0, "id2label names no classes")
+	faults.Probability("hidden_dropout_prob", c.HiddenDropout)
+	faults.Probability("attention_probs_dropout_prob", c.AttentionDropout)
+	faults.Probability("drop_path_rate", c.DropPath)
+	faults.If(!(c.LayerNormEps > 0), "layer_norm_eps is %g, want more than 0", c.LayerNormEps)
+	faults.If(!(c.InitializerRange >= 0), "initializer_range is %g, want 0 or more", c.InitializerRange)
+	faults.If(!slices.Contains([]string{"", "cls", "mean"}, c.Pooling), "pooling is %q, want \"cls\" or \"mean\"", c.Pooling)
+	faults.Activation("hidden_act", c.HiddenAct)
+	faults.If(len(c.Labels) == 0, "id2label names no classes")
 	for i := range len(c.Labels) {
 		if _, ok := c.Labels[strconv.Itoa(i)]; !ok {
-			fault(true, "id2label has %d classes but none numbered %d", len(c.Labels), i)
+			faults.If(true, "id2label has %d classes but none numbered %d", len(c.Labels), i)
 			break
 		}
 	}
-	if len(faults) > 0 {
-		return errors.Errorf("vit: %s", strings.Join(faults, "; "))
-	}
-	return nil
+	return faults.Err("vit")
 }
 
 // ReadConfig reads and validates a config.json. Keys that are missing have the
 // values of Hugging Face's ViTConfig.
-func ReadConfig(path string) (Config, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return Config{}, errors.WithStack(err)
-	}
-	c, err := ParseConfig(data)
-	return c, errors.Wrap(err, path)
-}
+func ReadConfig(path string) (Config, error) { return config.Read(path, ParseConfig) }
 
 // ParseConfig is ReadConfig of the contents of a file.
 func ParseConfig(data []byte) (Config, error) {
@@ -198,10 +152,4 @@ func ParseConfig(data []byte) (Config, error) {
 }
 
 // Write writes a config.json, atomically.
-func (c Config) Write(path string) error {
-	return safetensors.WriteAtomic(path, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return errors.WithStack(e.Encode(c))
-	})
-}
+func (c Config) Write(path string) error { return config.Write(path, c) }

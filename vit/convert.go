@@ -1,7 +1,6 @@
 package vit
 
 import (
-	"encoding/json"
 	"io"
 	"io/fs"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"tessera/graph"
 	"tessera/graph/npz"
 	"tessera/graph/safetensors"
+	"tessera/layers/config"
 )
 
 // Convert reads the checkpoint at src, in any layout Load takes, and writes it
@@ -58,11 +58,7 @@ func Convert(src, dst, layout string) error {
 	}
 	path := filepath.Join(dst, "config.json")
 	if layout == LayoutTimm {
-		return safetensors.WriteAtomic(path, func(w io.Writer) error {
-			e := json.NewEncoder(w)
-			e.SetIndent("", "  ")
-			return errors.WithStack(e.Encode(newTimmConfig(c)))
-		})
+		return config.Write(path, newTimmConfig(c))
 	}
 	return published(c).Write(path)
 }

@@ -3,14 +3,12 @@ package vqvae
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/pkg/errors"
 
-	"tessera/graph/safetensors"
+	"tessera/layers/config"
 )
 
 // The kinds of codebook.
@@ -56,34 +54,18 @@ func base(size, channels, width, codes int) Config {
 	}
 }
 
-var presets = []struct {
-	name   string
-	config func() Config
-}{
-	{"small28", func() Config { return base(28, 1, 64, 512) }},   // 7×7 tokens
-	{"small32", func() Config { return base(32, 3, 64, 512) }},   // 8×8
-	{"small64", func() Config { return base(64, 3, 128, 512) }},  // 16×16
-	{"base224", func() Config { return base(224, 3, 256, 512) }}, // 56×56
+var presets = config.Presets[Config]{
+	{Name: "small28", Config: func() Config { return base(28, 1, 64, 512) }},   // 7×7 tokens
+	{Name: "small32", Config: func() Config { return base(32, 3, 64, 512) }},   // 8×8
+	{Name: "small64", Config: func() Config { return base(64, 3, 128, 512) }},  // 16×16
+	{Name: "base224", Config: func() Config { return base(224, 3, 256, 512) }}, // 56×56
 }
 
 // Presets lists the names of the presets, which end in their image size.
-func Presets() []string {
-	names := make([]string, len(presets))
-	for i, p := range presets {
-		names[i] = p.name
-	}
-	return names
-}
+func Presets() []string { return presets.Names() }
 
 // Preset returns a named configuration, with a codebook of moving averages.
-func Preset(name string) (Config, error) {
-	for _, p := range presets {
-		if p.name == name {
-			return p.config(), nil
-		}
-	}
-	return Config{}, errors.Errorf("there is no preset %q, only %s", name, strings.Join(Presets(), ", "))
-}
+func Preset(name string) (Config, error) { return presets.Find(name) }
 
 // SetQuantizer chooses the kind of codebook with its usual settings and about
 // the given number of codes: exactly as many, but for fsq the nearest product of
@@ -136,78 +118,52 @@ func (c Config) Grid() int { return c.ImageSize >> len(c.HiddenDims) }
 // Tokens is the number of tokens of an image.
 func (c Config) Tokens() int { return c.Grid() * c.Grid() }
 
-// largest bounds every size, and keeps products of two from overflow.
-const largest = 1 << 20
-
 // Validate reports every fault of the configuration at once.
 func (c Config) Validate() error {
-	var faults []string
-	fault := func(bad bool, format string, args ...any) {
-		if bad {
-			faults = append(faults, fmt.Sprintf(format, args...))
-		}
-	}
-	fault(c.ModelType != "vqvae", "model_type is %q, want \"vqvae\"", c.ModelType)
-	sizes := []struct {
-		key   string
-		value int
-	}{
-		{"image_size", c.ImageSize}, {"in_channels", c.Channels}, {"embedding_dim", c.EmbeddingDim}, {"num_embeddings", c.NumEmbeddings},
-	}
+	var faults config.Faults
+	faults.If(c.ModelType != "vqvae", "model_type is %q, want \"vqvae\"", c.ModelType)
+	faults.Size("image_size", c.ImageSize, 1, config.Largest)
+	faults.Size("in_channels", c.Channels, 1, config.Largest)
+	faults.Size("embedding_dim", c.EmbeddingDim, 1, config.Largest)
+	faults.Size("num_embeddings", c.NumEmbeddings, 1, config.Largest)
 	for i, n := range c.HiddenDims {
-		sizes = append(sizes, struct {
-			key   string
-			value int
-		}{fmt.Sprintf("hidden_dims[%d]", i), n})
-	}
-	for _, n := range sizes {
-		fault(n.value < 1 || n.value > largest, "%s is %d, want 1 to %d", n.key, n.value, largest)
+		faults.Size(fmt.Sprintf("hidden_dims[%d]", i), n, 1, config.Largest)
 	}
 	depth := len(c.HiddenDims)
-	fault(depth < 1 || depth > 16, "hidden_dims has %d entries, want 1 to 16", depth)
-	fault(depth >= 1 && depth <= 16 && c.ImageSize%(1<<depth) != 0, "image_size %d cannot be halved %d times, once for each of hidden_dims", c.ImageSize, depth)
-	fault(c.ResidualBlocks < 0 || c.ResidualBlocks > 1024, "residual_blocks is %d, want 0 to 1024", c.ResidualBlocks)
+	faults.If(depth < 1 || depth > 16, "hidden_dims has %d entries, want 1 to 16", depth)
+	faults.If(depth >= 1 && depth <= 16 && c.ImageSize%(1<<depth) != 0, "image_size %d cannot be halved %d times, once for each of hidden_dims", c.ImageSize, depth)
+	faults.If(c.ResidualBlocks < 0 || c.ResidualBlocks > 1024, "residual_blocks is %d, want 0 to 1024", c.ResidualBlocks)
 	lo, hi := c.PixelRange[0], c.PixelRange[1]
-	fault(!(lo < hi && lo >= -1e6 && hi <= 1e6), "pixel_range is [%g, %g], want the values of black and of white", lo, hi)
-	fault(!(c.Slope >= 0 && c.Slope <= 1), "leaky_relu_slope is %g, want 0 to 1", c.Slope)
-	fault(!(c.Eps > 0 && c.Eps < 1), "batch_norm_eps is %g, want more than 0, less than 1", c.Eps)
-	fault(!(c.Momentum >= 0 && c.Momentum <= 1), "batch_norm_momentum is %g, want 0 to 1", c.Momentum)
-	fault(!(c.Commitment >= 0 && c.Commitment <= 1e6), "commitment_cost is %g, want 0 or more", c.Commitment)
+	faults.If(!(lo < hi && lo >= -1e6 && hi <= 1e6), "pixel_range is [%g, %g], want the values of black and of white", lo, hi)
+	faults.If(!(c.Slope >= 0 && c.Slope <= 1), "leaky_relu_slope is %g, want 0 to 1", c.Slope)
+	faults.If(!(c.Eps > 0 && c.Eps < 1), "batch_norm_eps is %g, want more than 0, less than 1", c.Eps)
+	faults.If(!(c.Momentum >= 0 && c.Momentum <= 1), "batch_norm_momentum is %g, want 0 to 1", c.Momentum)
+	faults.If(!(c.Commitment >= 0 && c.Commitment <= 1e6), "commitment_cost is %g, want 0 or more", c.Commitment)
 	switch c.Quantizer {
 	case Gradient:
 	case EMA:
-		fault(!(c.Decay >= 0 && c.Decay < 1), "ema_decay is %g, want at least 0, less than 1", c.Decay)
-		fault(!(c.Dead >= 0 && c.Dead < 1), "dead_code_share is %g, want at least 0, less than 1", c.Dead)
+		faults.If(!(c.Decay >= 0 && c.Decay < 1), "ema_decay is %g, want at least 0, less than 1", c.Decay)
+		faults.If(!(c.Dead >= 0 && c.Dead < 1), "dead_code_share is %g, want at least 0, less than 1", c.Dead)
 	case Gumbel:
-		fault(!(c.Temperature > 0 && c.Temperature <= 1e6), "temperature is %g, want more than 0", c.Temperature)
-		fault(!(c.KLWeight >= 0 && c.KLWeight <= 1e6), "kl_weight is %g, want 0 or more", c.KLWeight)
+		faults.If(!(c.Temperature > 0 && c.Temperature <= 1e6), "temperature is %g, want more than 0", c.Temperature)
+		faults.If(!(c.KLWeight >= 0 && c.KLWeight <= 1e6), "kl_weight is %g, want 0 or more", c.KLWeight)
 	case FSQ:
 		codes := 1
 		for i, n := range c.Levels {
-			fault(n < 2 || n > 1024, "fsq_levels[%d] is %d, want 2 to 1024", i, n)
-			codes = min(largest+1, codes*max(1, min(n, 1024)))
+			faults.If(n < 2 || n > 1024, "fsq_levels[%d] is %d, want 2 to 1024", i, n)
+			codes = min(config.Largest+1, codes*max(1, min(n, 1024)))
 		}
-		fault(codes != c.NumEmbeddings, "fsq_levels make %d codes, num_embeddings is %d", codes, c.NumEmbeddings)
-		fault(len(c.Levels) != c.EmbeddingDim, "fsq_levels has %d entries, embedding_dim is %d", len(c.Levels), c.EmbeddingDim)
+		faults.If(codes != c.NumEmbeddings, "fsq_levels make %d codes, num_embeddings is %d", codes, c.NumEmbeddings)
+		faults.If(len(c.Levels) != c.EmbeddingDim, "fsq_levels has %d entries, embedding_dim is %d", len(c.Levels), c.EmbeddingDim)
 	default:
-		fault(true, "quantizer is %q, want one of %s", c.Quantizer, strings.Join(Quantizers(), ", "))
+		faults.If(true, "quantizer is %q, want one of %s", c.Quantizer, strings.Join(Quantizers(), ", "))
 	}
-	if len(faults) > 0 {
-		return errors.Errorf("vqvae: %s", strings.Join(faults, "; "))
-	}
-	return nil
+	return faults.Err("vqvae")
 }
 
 // ReadConfig reads and validates a config.json. Missing keys mean a codebook
 // trained by gradient and pixels from 0 to 1.
-func ReadConfig(path string) (Config, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return Config{}, errors.WithStack(err)
-	}
-	c, err := ParseConfig(text)
-	return c, errors.Wrap(err, path)
-}
+func ReadConfig(path string) (Config, error) { return config.Read(path, ParseConfig) }
 
 // ParseConfig is ReadConfig of the contents of a file.
 func ParseConfig(text []byte) (Config, error) {
@@ -222,10 +178,4 @@ func ParseConfig(text []byte) (Config, error) {
 }
 
 // Write writes a config.json, whole or not at all.
-func (c Config) Write(path string) error {
-	return safetensors.WriteAtomic(path, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return errors.WithStack(e.Encode(c))
-	})
-}
+func (c Config) Write(path string) error { return config.Write(path, c) }

@@ -2,15 +2,10 @@ package gpt2
 
 import (
 	"encoding/json"
-	"fmt"
-	"io"
-	"os"
-	"strings"
 
 	"github.com/pkg/errors"
 
-	"tessera/graph/op"
-	"tessera/graph/safetensors"
+	"tessera/layers/config"
 )
 
 // Config has the keys of a published config.json.
@@ -72,50 +67,27 @@ func (c Config) Hidden() int {
 
 // Validate reports every fault of the configuration at once.
 func (c Config) Validate() error {
-	var faults []string
-	fault := func(bad bool, format string, args ...any) {
-		if bad {
-			faults = append(faults, fmt.Sprintf(format, args...))
-		}
-	}
-	fault(c.ModelType != "gpt2", "model_type is %q, want \"gpt2\"", c.ModelType)
-	for _, n := range []struct {
-		key   string
-		value int
-	}{
-		{"vocab_size", c.VocabSize}, {"n_positions", c.Context}, {"n_embd", c.Width}, {"n_layer", c.Layers},
-		{"n_head", c.Heads}, {"n_inner", c.Hidden()},
-	} {
-		fault(n.value <= 0 || n.value > 1<<20, "%s is %d, want 1 to %d", n.key, n.value, 1<<20)
-	}
-	fault(len(faults) == 0 && c.Width%c.Heads != 0, "n_head %d does not divide n_embd %d", c.Heads, c.Width)
-	for _, p := range []struct {
-		key   string
-		value float64
-	}{{"embd_pdrop", c.EmbedDropout}, {"attn_pdrop", c.AttentionDropout}, {"resid_pdrop", c.ResidualDropout}} {
-		fault(!(p.value >= 0 && p.value < 1), "%s is %g, want 0 ≤ p < 1", p.key, p.value)
-	}
-	fault(!(c.LayerNormEps > 0), "layer_norm_epsilon is %g, want more than 0", c.LayerNormEps)
-	fault(!(c.InitializerRange >= 0), "initializer_range is %g, want 0 or more", c.InitializerRange)
-	if _, err := op.ParseActivation(c.Activation); err != nil {
-		faults = append(faults, "activation_function: "+err.Error())
-	}
-	if len(faults) > 0 {
-		return errors.Errorf("gpt2: %s", strings.Join(faults, "; "))
-	}
-	return nil
+	var faults config.Faults
+	faults.If(c.ModelType != "gpt2", "model_type is %q, want \"gpt2\"", c.ModelType)
+	faults.Size("vocab_size", c.VocabSize, 1, config.Largest)
+	faults.Size("n_positions", c.Context, 1, config.Largest)
+	faults.Size("n_embd", c.Width, 1, config.Largest)
+	faults.Size("n_layer", c.Layers, 1, config.Largest)
+	faults.Size("n_head", c.Heads, 1, config.Largest)
+	faults.Size("n_inner", c.Hidden(), 1, config.Largest)
+	faults.If(len(faults) == 0 && c.Width%c.Heads != 0, "n_head %d does not divide n_embd %d", c.Heads, c.Width)
+	faults.Probability("embd_pdrop", c.EmbedDropout)
+	faults.Probability("attn_pdrop", c.AttentionDropout)
+	faults.Probability("resid_pdrop", c.ResidualDropout)
+	faults.If(!(c.LayerNormEps > 0), "layer_norm_epsilon is %g, want more than 0", c.LayerNormEps)
+	faults.If(!(c.InitializerRange >= 0), "initializer_range is %g, want 0 or more", c.InitializerRange)
+	faults.Activation("activation_function", c.Activation)
+	return faults.Err("gpt2")
 }
 
 // ReadConfig reads and validates a config.json. Keys that are missing have the
 // values of Hugging Face's GPT2Config.
-func ReadConfig(path string) (Config, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return Config{}, errors.WithStack(err)
-	}
-	c, err := ParseConfig(data)
-	return c, errors.Wrap(err, path)
-}
+func ReadConfig(path string) (Config, error) { return config.Read(path, ParseConfig) }
 
 // ParseConfig is ReadConfig of the contents of a file.
 func ParseConfig(data []byte) (Config, error) {
@@ -147,10 +119,4 @@ func ParseConfig(data []byte) (Config, error) {
 }
 
 // Write writes a config.json, atomically.
-func (c Config) Write(path string) error {
-	return safetensors.WriteAtomic(path, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return errors.WithStack(e.Encode(c))
-	})
-}
+func (c Config) Write(path string) error { return config.Write(path, c) }
