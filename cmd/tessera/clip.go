@@ -12,7 +12,7 @@ import (
 func newClip() *cobra.Command {
 	cmd := group("clip", "Embed images and texts in one space",
 		"Embed images and texts in one space with CLIP (arXiv:2103.00020): classify by names\nalone, compare, search.")
-	cmd.AddCommand(newClipTrain(), newClipEval(), newClipClassify(), newClipRetrieve(), newClipHeatmap(), newClipEmbed(), newTokenize(), newClipConvert())
+	cmd.AddCommand(newClipTrain(), newClipEval(), newClipClassify(), newClipRetrieve(), newClipHeatmap(), newClipEmbed(), newTokenize(), newClipConvert(), newClipBatches())
 	return cmd
 }
 

@@ -246,11 +246,16 @@ func (r *clipRun) save(dir string) error {
 	return r.input.Write(filepath.Join(dir, preprocessFile))
 }
 
+// objective is what training minimizes.
+func (r *clipRun) objective() clip.Objective {
+	return clip.Objective{Model: r.Model, Length: r.length, Labels: r.same}
+}
+
 // keptImages bounds the bytes of prepared images that are kept in memory.
 const keptImages = 1 << 30
 
-// train runs the training, from a checkpoint if there is one.
-func (r *clipRun) train(ctx context.Context, checkpoint string) error {
+// plan makes the trainer and returns the steps of an epoch.
+func (r *clipRun) plan() (epoch int) {
 	l := &data.Loader{
 		Dataset: data.Keep(r.parts.train, r.input, keptImages), BatchSize: r.batch, Seed: r.seed, Workers: r.workers, Shuffle: true,
 		Inputs: []data.Input{data.Images(r.input, nil)},
@@ -259,16 +264,15 @@ func (r *clipRun) train(ctx context.Context, checkpoint string) error {
 	if n := len(r.texts.classes); n > 0 {
 		l.Inputs = append(l.Inputs, data.Labels(n, 0))
 	}
-	epoch := l.StepsPerEpoch()
+	epoch = l.StepsPerEpoch()
 	steps := r.epochs * epoch
 	a := &optim.AdamW{Beta1: 0.9, Beta2: 0.98, Eps: 1e-6, WeightDecay: r.decay}
 	if r.layerDecay < 1 {
 		depth := 1 + max(r.Config.Vision.Layers, r.Config.Text.Layers)
 		a.Rate = optim.LayerDecay(r.layerDecay, depth, clipDepth(r.Config, depth))
 	}
-	objective := clip.Objective{Model: r.Model, Length: r.length, Labels: r.same}
 	r.trainer = &train.Trainer{
-		Model: objective, BatchSize: r.batch,
+		Model: r.objective(), BatchSize: r.batch,
 		Data: func(from int) iter.Seq2[data.Minibatch, error] {
 			return pairs(l.Train(from), r.texts, r.tokens, r.Config.Text, r.length, r.same)
 		},
@@ -278,8 +282,14 @@ func (r *clipRun) train(ctx context.Context, checkpoint string) error {
 	if r.ema > 0 {
 		r.trainer.EMA = &optim.EMA{Decay: r.ema}
 	}
+	return epoch
+}
+
+// train runs the training, from a checkpoint if there is one.
+func (r *clipRun) train(ctx context.Context, checkpoint string) error {
+	epoch := r.plan()
 	if r.chunk > 0 {
-		cached, err := clip.NewCached(objective, r.batch, r.chunk, r.seed)
+		cached, err := clip.NewCached(r.objective(), r.batch, r.chunk, r.seed)
 		if err != nil {
 			return err
 		}
