@@ -249,7 +249,7 @@ func strips32(m, n, k int) bool {
 // rows of A and C. Strip by strip of rows it asks for what the next one reads
 // and writes: short strides are more than the processor foresees.
 func batch32(batch int, tb bool, m, n, k int, alpha float32, a []float32, sa int, b []float32, ldb, sb int, c []float32, sc int) {
-	strips := (m + simd.TileRows() - 1) / simd.TileRows()
+	nr, strips := simd.PanelWidth(), (m+simd.TileRows()-1)/simd.TileRows()
 	strip := (m + strips - 1) / strips
 	sizeB := k * ldb
 	if tb {
@@ -266,24 +266,33 @@ func batch32(batch int, tb bool, m, n, k int, alpha float32, a []float32, sa int
 			for t := range strips {
 				r := t * m / strips // even strips
 				h := (t+1)*m/strips - r
-				if t+1 < strips {
-					end := (t + 2) * m / strips
-					simd.Prefetch(ci[(r+h)*n : end*n])
-					simd.Prefetch(ai[(r+h)*k : end*k])
+				var nextA, nextC []float32
+				if end := (t + 2) * m / strips; t+1 < strips {
+					nextA, nextC = ai[(r+h)*k:end*k], ci[(r+h)*n:end*n]
 				} else if i+1 < hi {
-					simd.Prefetch(c[(i+1)*sc : (i+1)*sc+strip*n])
-					simd.Prefetch(a[(i+1)*sa : (i+1)*sa+strip*k])
+					nextA, nextC = a[(i+1)*sa:(i+1)*sa+strip*k], c[(i+1)*sc:(i+1)*sc+strip*n]
 				}
-				if i+1 < hi {
-					at := (i+1)*sb + t*share
-					simd.Prefetch(b[min(len(b), at):min(len(b), at+share)])
+				var nextB []float32
+				if at := (i+1)*sb + t*share; i+1 < hi {
+					nextB = b[min(len(b), at):min(len(b), at+share)]
 				}
-				simd.MulPanels(false, h, n, k, alpha, ai[r*k:], k, *panels, false, ci[r*n:], n, *s)
+				for j := 0; j < n; j += nr {
+					// Few at a time: the processor waits for more.
+					simd.Prefetch(part(nextC, j, n, nr))
+					simd.Prefetch(part(nextA, j, n, nr))
+					simd.Prefetch(part(nextB, j, n, nr))
+					simd.MulPanels(false, h, min(nr, n-j), k, alpha, ai[r*k:], k, (*panels)[j*k:], false, ci[r*n+j:], n, *s)
+				}
 			}
 		}
 		free32(panels)
 		free32(s)
 	})
+}
+
+// part is the share of x that belongs to columns j, …, j+w−1 of n.
+func part(x []float32, j, n, w int) []float32 {
+	return x[j*len(x)/n : min(n, j+w)*len(x)/n]
 }
 
 // packPanels packs n columns of B at depth k.
