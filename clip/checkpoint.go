@@ -1,18 +1,11 @@
 package clip
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
-
-	"github.com/pkg/errors"
-
 	"tessera/graph"
-	"tessera/graph/safetensors"
+	"tessera/layers/checkpoint"
 )
 
-const configFile = "config.json"
+const configFile = checkpoint.ConfigFile
 
 // LoadOptions say what a checkpoint does not.
 type LoadOptions struct {
@@ -35,9 +28,7 @@ func Load(path string, o LoadOptions) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if unused := stored.Unused(); len(unused) > 0 && o.Warn != nil {
-		o.Warn(fmt.Sprintf("%s: unused tensors: %s", stored.Origin(), strings.Join(unused, ", ")))
-	}
+	checkpoint.WarnUnused(stored, o.Warn)
 	return m, nil
 }
 
@@ -51,15 +42,5 @@ func Read(path string, o LoadOptions) (c Config, t *graph.Tensors, done func() e
 // be. Both have the form of transformers' CLIPModel, each is replaced whole or
 // not at all, and equal models give equal bytes.
 func (m *Model) Save(dir string) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return errors.Wrap(err, "clip")
-	}
-	var tensors []safetensors.Tensor
-	for p := range m.Params().All() {
-		tensors = append(tensors, safetensors.Tensor{Name: p.Name, Shape: p.Shape(), Data: p.Value.Data()})
-	}
-	if err := safetensors.Write(filepath.Join(dir, weightsFile), tensors, map[string]string{"format": "pt"}); err != nil {
-		return err
-	}
-	return m.Config.Write(filepath.Join(dir, configFile))
+	return checkpoint.Save(dir, "clip", checkpoint.Tensors(m.Params().All()), m.Config)
 }

@@ -1,16 +1,12 @@
 package clip
 
 import (
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/pkg/errors"
 
-	"tessera/graph"
-	"tessera/graph/safetensors"
+	"tessera/layers/checkpoint"
 	"tessera/layers/config"
 )
 
@@ -43,7 +39,7 @@ func Convert(src, dst, layout string, o LoadOptions) error {
 			return errors.WithMessage(err, stored.Origin())
 		}
 	}
-	tensors, err := pack(stored, all)
+	tensors, err := checkpoint.Pack(stored, all)
 	if err != nil {
 		return err
 	}
@@ -54,12 +50,12 @@ func Convert(src, dst, layout string, o LoadOptions) error {
 	if err := unobstructed(dst, file); err != nil {
 		return err
 	}
-	if err := safetensors.Write(filepath.Join(dst, file), tensors, map[string]string{"format": "pt"}); err != nil {
+	if err := checkpoint.Write(filepath.Join(dst, file), tensors); err != nil {
 		return err
 	}
 	for _, name := range companions {
-		if err := copyFile(filepath.Join(folder(src), name), filepath.Join(dst, name)); err != nil {
-			return err
+		if err := checkpoint.Copy(filepath.Join(checkpoint.Folder(src), name), filepath.Join(dst, name)); err != nil {
+			return errors.Wrap(err, "clip")
 		}
 	}
 	if layout == LayoutOpenAI {
@@ -87,43 +83,4 @@ func unobstructed(dir, file string) error {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
-}
-
-// pack reads the tensors of a model into the places of a layout.
-func pack(stored *graph.Tensors, all []place) ([]safetensors.Tensor, error) {
-	var tensors []safetensors.Tensor
-	var faults []string
-	for _, p := range all {
-		var parts [][]float32
-		for _, name := range p.hf {
-			v, err := stored.Tensor(name, p.shape, graph.Zeros)
-			if err != nil {
-				faults = append(faults, err.Error())
-				continue
-			}
-			parts = append(parts, v.Float32s())
-		}
-		if len(parts) == len(p.hf) {
-			tensors = append(tensors, safetensors.Tensor{Name: p.name, Shape: p.stored(), Data: p.pack(parts)})
-		}
-	}
-	if len(faults) > 0 {
-		return nil, errors.New(strings.Join(faults, "\n\t"))
-	}
-	return tensors, nil
-}
-
-// copyFile copies a file that may be missing.
-func copyFile(src, dst string) error {
-	text, err := os.ReadFile(src)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return errors.Wrap(err, "clip")
-	}
-	return safetensors.WriteAtomic(dst, func(w io.Writer) error {
-		_, err := w.Write(text)
-		return err
-	})
 }

@@ -2,9 +2,10 @@ package clip
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/pkg/errors"
+
+	"tessera/layers/checkpoint"
 )
 
 // The layouts of published checkpoints.
@@ -13,77 +14,23 @@ const (
 	LayoutOpenAI = "openai" // openai/CLIP and open_clip
 )
 
-// A place says where a layout keeps parameters.
-type place struct {
-	hf         []string // Hugging Face names; several are stacked along the first axis
-	shape      []int    // of each of them
-	name       string   // in the layout
-	transposed bool     // a matrix whose axes the layout exchanges
-}
-
-// stored is the shape of the place's tensor in the layout.
-func (p place) stored() []int {
-	shape := slices.Clone(p.shape)
-	if len(shape) > 0 {
-		shape[0] *= len(p.hf)
-	}
-	if p.transposed {
-		slices.Reverse(shape)
-	}
-	return shape
-}
-
-// unpack extracts the i-th parameter from the layout's data.
-func (p place) unpack(data []float32, i int) []float32 {
-	if p.transposed {
-		return transpose(data, p.shape[1], p.shape[0])
-	}
-	n := len(data) / len(p.hf)
-	return data[i*n : (i+1)*n]
-}
-
-// pack joins the parameters into the layout's data.
-func (p place) pack(parts [][]float32) []float32 {
-	if p.transposed {
-		return transpose(parts[0], p.shape[0], p.shape[1])
-	}
-	return slices.Concat(parts...)
-}
-
-// transpose exchanges the axes of x (rows, columns).
-func transpose(x []float32, rows, columns int) []float32 {
-	y := make([]float32, len(x))
-	for i := range rows {
-		for j := range columns {
-			y[j*rows+i] = x[i*columns+j]
-		}
-	}
-	return y
-}
-
 // places lists where the named layout keeps the parameters of a model.
-func places(layout string, c Config) ([]place, error) {
+func places(layout string, c Config) ([]checkpoint.Place, error) {
 	switch layout {
 	case LayoutOpenAI:
 		return openAIPlaces(c), nil
 	case LayoutHF:
 		// Both layouts list the same parameters, so this one is the other
 		// without its names.
-		var all []place
-		for _, p := range openAIPlaces(c) {
-			for _, name := range p.hf {
-				all = append(all, place{hf: []string{name}, shape: p.shape, name: name})
-			}
-		}
-		return all, nil
+		return checkpoint.Own(openAIPlaces(c)), nil
 	}
 	return nil, errors.Errorf("clip: layout %q, want %s or %s", layout, LayoutHF, LayoutOpenAI)
 }
 
-func openAIPlaces(c Config) []place {
-	var all []place
+func openAIPlaces(c Config) []checkpoint.Place {
+	var all []checkpoint.Place
 	add := func(name, hf string, shape ...int) {
-		all = append(all, place{hf: []string{hf}, shape: shape, name: name})
+		all = append(all, checkpoint.Place{Params: []string{hf}, Shape: shape, Name: name})
 	}
 	// pair is a layer with a bias; in is 0 for norms.
 	pair := func(name, hf string, out, in int) {
@@ -95,7 +42,7 @@ func openAIPlaces(c Config) []place {
 		add(name+".bias", hf+".bias", out)
 	}
 	projection := func(name, hf string, width int) {
-		all = append(all, place{hf: []string{hf}, shape: []int{c.ProjectionDim, width}, name: name, transposed: true})
+		all = append(all, checkpoint.Place{Params: []string{hf}, Shape: []int{c.ProjectionDim, width}, Name: name, Axes: []int{1, 0}})
 	}
 	tower := func(prefix, hf string, layers, D, I int) {
 		for i := range layers {
@@ -106,7 +53,7 @@ func openAIPlaces(c Config) []place {
 				name  string
 				shape []int
 			}{{"weight", []int{D, D}}, {"bias", []int{D}}} {
-				all = append(all, place{name: from + "attn.in_proj_" + kind.name, shape: kind.shape, hf: []string{
+				all = append(all, checkpoint.Place{Name: from + "attn.in_proj_" + kind.name, Shape: kind.shape, Params: []string{
 					to + "self_attn.q_proj." + kind.name, to + "self_attn.k_proj." + kind.name, to + "self_attn.v_proj." + kind.name,
 				}})
 			}

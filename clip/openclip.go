@@ -155,7 +155,7 @@ func (m openCLIPModel) apply(c *Config, path string) error {
 // infer reads the configuration off the shapes of OpenAI's layout. What they do
 // not tell is open_clip's configuration in dir, or the code of openai/CLIP:
 // heads have 64 values.
-func (s *store) infer(dir string, o LoadOptions) (Config, error) {
+func (s store) infer(dir string, o LoadOptions) (Config, error) {
 	c, err := s.sizes()
 	if err != nil {
 		return c, err
@@ -174,18 +174,18 @@ func (s *store) infer(dir string, o LoadOptions) (Config, error) {
 		c.Vision.HiddenAct, c.Text.HiddenAct = o.HiddenAct, o.HiddenAct
 	default:
 		err = errors.Errorf("%s: no %s or %s beside it tells the activation: say whether it is quick_gelu (OpenAI, MetaCLIP, DFN) or gelu (LAION)",
-			s.path, configFile, openCLIPConfig)
+			s.Path, configFile, openCLIPConfig)
 	}
 	if err != nil {
 		return c, err
 	}
-	return c, errors.WithMessage(c.Validate(), s.path)
+	return c, errors.WithMessage(c.Validate(), s.Path)
 }
 
 // fromOpenAI tells OpenAI's own files from open_clip's, whose names are equal.
-func (s *store) fromOpenAI() bool {
+func (s store) fromOpenAI() bool {
 	for _, name := range sizesOf {
-		if _, ok := s.shapes[name]; !ok {
+		if _, ok := s.Shapes[name]; !ok {
 			return false
 		}
 	}
@@ -193,12 +193,12 @@ func (s *store) fromOpenAI() bool {
 }
 
 // sizes reads the widths and depths off the shapes.
-func (s *store) sizes() (Config, error) {
+func (s store) sizes() (Config, error) {
 	var faults []error
 	dims := func(name string, rank int) []int {
-		got, ok := s.shapes[name]
+		got, ok := s.Shapes[name]
 		if !ok || len(got) != rank {
-			faults = append(faults, errors.Errorf("%s: no tensor %q of %d axes", s.path, name, rank))
+			faults = append(faults, errors.Errorf("%s: no tensor %q of %d axes", s.Path, name, rank))
 			return make([]int, rank)
 		}
 		return got
@@ -214,7 +214,7 @@ func (s *store) sizes() (Config, error) {
 		side++
 	}
 	if 1+side*side != n {
-		faults = append(faults, errors.Errorf("%s: visual.positional_embedding has %d rows, want a class token and a square of patches", s.path, n))
+		faults = append(faults, errors.Errorf("%s: visual.positional_embedding has %d rows, want a class token and a square of patches", s.Path, n))
 	}
 	v.ImageSize = side * v.PatchSize
 	t := &c.Text
@@ -233,9 +233,9 @@ func (s *store) sizes() (Config, error) {
 }
 
 // depth counts the blocks that have a tensor of the given name.
-func (s *store) depth(name string) int {
+func (s store) depth(name string) int {
 	for i := 0; ; i++ {
-		if _, ok := s.shapes[fmt.Sprintf(name, i)]; !ok {
+		if _, ok := s.Shapes[fmt.Sprintf(name, i)]; !ok {
 			return i
 		}
 	}

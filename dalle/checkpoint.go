@@ -2,7 +2,6 @@ package dalle
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,12 +11,13 @@ import (
 
 	"tessera/graph"
 	"tessera/graph/safetensors"
+	"tessera/layers/checkpoint"
 )
 
 // The files of a model.
 const (
-	configFile = "config.json"
-	tensorFile = "model.safetensors"
+	configFile = checkpoint.ConfigFile
+	tensorFile = checkpoint.TensorFile
 )
 
 // publishedName turns the path of a layer into the published name of its
@@ -87,16 +87,12 @@ func Load(dir string) (*Model, error) {
 		return nil, err
 	}
 	path := filepath.Join(dir, tensorFile)
-	f, err := safetensors.Open(path)
+	s, err := checkpoint.OpenSafetensors(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	entries := map[string]graph.Lazy{}
-	for _, name := range f.Names() {
-		info, _ := f.Info(name)
-		entries[name] = graph.Lazy{Shape: info.Shape, Read: func() ([]float32, error) { return f.Float32(name) }}
-	}
+	defer s.Close()
+	entries := s.Entries()
 	if err := fits(path, entries, c); err != nil {
 		return nil, err
 	}
@@ -109,20 +105,10 @@ func fits(path string, entries map[string]graph.Lazy, c Config) error {
 	if c.Layers > len(entries) {
 		return errors.Errorf("%s: only %d tensors, want a model of %d layers", path, len(entries), c.Layers)
 	}
-	var faults []string
-	known := map[string]bool{}
-	for _, want := range layout(c) {
-		known[want.name] = true
-		e, ok := entries[want.name]
-		switch {
-		case !ok:
-			faults = append(faults, fmt.Sprintf("%s: no tensor %q, want one of shape %v", path, want.name, tensor.Shape(want.shape)))
-		case !slices.Equal(e.Shape, want.shape):
-			faults = append(faults, fmt.Sprintf("%s: tensor %q has shape %v, want %v", path, want.name, tensor.Shape(e.Shape), tensor.Shape(want.shape)))
-		}
-	}
+	want := layout(c)
+	faults := want.Faults(path, entries)
 	for name := range entries {
-		if !known[name] {
+		if !want.Has(name) {
 			faults = append(faults, fmt.Sprintf("%s: the model has no tensor %q", path, name))
 		}
 	}
@@ -133,55 +119,49 @@ func fits(path string, entries map[string]graph.Lazy, c Config) error {
 	return nil
 }
 
-// place is a tensor of a checkpoint.
-type place struct {
-	name  string
-	shape []int
-}
-
 // layout lists the tensors of a checkpoint.
-func layout(c Config) []place {
+func layout(c Config) *checkpoint.Layout {
 	D, n := c.Width, c.Hidden()
-	ps := []place{
-		{"text_embedding.weight", []int{c.TextVocab, D}}, {"text_pos_embedding", []int{1, c.TextTokens, D}},
-		{"image_embedding.weight", []int{c.ImageVocab, D}},
-		{"ln_f.weight", []int{D}}, {"ln_f.bias", []int{D}},
-		{"head.weight", []int{c.ImageVocab, D}}, {"head.bias", []int{c.ImageVocab}},
-	}
+	var l checkpoint.Layout
+	l.Add("text_embedding.weight", c.TextVocab, D)
+	l.Add("text_pos_embedding", 1, c.TextTokens, D)
+	l.Add("image_embedding.weight", c.ImageVocab, D)
+	l.Add("ln_f.weight", D)
+	l.Add("ln_f.bias", D)
+	l.Add("head.weight", c.ImageVocab, D)
+	l.Add("head.bias", c.ImageVocab)
 	if c.Positions == Learned {
-		ps = append(ps, place{"image_pos_embedding", []int{1, c.ImageTokens, D}})
+		l.Add("image_pos_embedding", 1, c.ImageTokens, D)
 	} else {
-		ps = append(ps, place{"image_row_embedding.weight", []int{c.Grid(), D}}, place{"image_col_embedding.weight", []int{c.Grid(), D}})
+		l.Add("image_row_embedding.weight", c.Grid(), D)
+		l.Add("image_col_embedding.weight", c.Grid(), D)
 	}
 	if c.Causal() {
-		ps = append(ps, place{"text_head.weight", []int{c.TextVocab, D}}, place{"text_head.bias", []int{c.TextVocab}})
+		l.Add("text_head.weight", c.TextVocab, D)
+		l.Add("text_head.bias", c.TextVocab)
 	}
 	for i := range c.Layers {
-		for _, p := range []place{
-			{"ln_1.weight", []int{D}}, {"ln_1.bias", []int{D}},
-			{"attn.in_proj.weight", []int{3 * D, D}}, {"attn.in_proj.bias", []int{3 * D}},
-			{"attn.out_proj.weight", []int{D, D}}, {"attn.out_proj.bias", []int{D}},
-			{"ln_2.weight", []int{D}}, {"ln_2.bias", []int{D}},
-			{"mlp.fc1.weight", []int{n, D}}, {"mlp.fc1.bias", []int{n}},
-			{"mlp.fc2.weight", []int{D, n}}, {"mlp.fc2.bias", []int{D}},
-		} {
-			ps = append(ps, place{fmt.Sprintf("transformer.%d.%s", i, p.name), p.shape})
-		}
+		block := fmt.Sprintf("transformer.%d.", i)
+		l.Add(block+"ln_1.weight", D)
+		l.Add(block+"ln_1.bias", D)
+		l.Add(block+"attn.in_proj.weight", 3*D, D)
+		l.Add(block+"attn.in_proj.bias", 3*D)
+		l.Add(block+"attn.out_proj.weight", D, D)
+		l.Add(block+"attn.out_proj.bias", D)
+		l.Add(block+"ln_2.weight", D)
+		l.Add(block+"ln_2.bias", D)
+		l.Add(block+"mlp.fc1.weight", n, D)
+		l.Add(block+"mlp.fc1.bias", n)
+		l.Add(block+"mlp.fc2.weight", D, n)
+		l.Add(block+"mlp.fc2.bias", D)
 	}
-	return ps
+	return &l
 }
 
 // Save writes config.json and model.safetensors to dir, which is made if need
 // be, each whole or not at all. Equal models give equal bytes.
 func (m *Model) Save(dir string) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return errors.Wrap(err, "dalle")
-	}
-	tensors := Stored(m.params, func(p *graph.Param) []float32 { return p.Float32s() })
-	if err := safetensors.Write(filepath.Join(dir, tensorFile), tensors, map[string]string{"format": "pt"}); err != nil {
-		return err
-	}
-	return m.Config.Write(filepath.Join(dir, configFile))
+	return checkpoint.Save(dir, "dalle", Stored(m.params, func(p *graph.Param) []float32 { return p.Float32s() }), m.Config)
 }
 
 // Stored gives values of parameters, such as themselves or their gradients, the

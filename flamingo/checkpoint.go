@@ -2,7 +2,6 @@ package flamingo
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,12 +12,13 @@ import (
 	"tessera/flamingo/gpt2"
 	"tessera/graph"
 	"tessera/graph/safetensors"
+	"tessera/layers/checkpoint"
 )
 
 // The files of a model.
 const (
-	configFile   = "config.json"
-	tensorFile   = "model.safetensors"
+	configFile   = checkpoint.ConfigFile
+	tensorFile   = checkpoint.TensorFile
 	LanguageName = "language" // folder of the language model beside them
 )
 
@@ -72,9 +72,7 @@ func Load(dir string, o LoadOptions) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if unused := tensors.Unused(); len(unused) > 0 && o.Warn != nil {
-		o.Warn(fmt.Sprintf("%s: unused tensors: %s", dir, strings.Join(unused, ", ")))
-	}
+	checkpoint.WarnUnused(tensors, o.Warn)
 	return m, nil
 }
 
@@ -126,17 +124,7 @@ func open(dir string, f *safetensors.File, c Config) (entries map[string]graph.L
 	if n := len(entries); c.Resampler.Depth > n || c.Text.Layers/c.Every > n || whole && c.Text.Layers > n {
 		return nil, false, errors.Errorf("%s: only %d tensors, want a resampler of depth %d and a language model of %d layers", dir, n, c.Resampler.Depth, c.Text.Layers)
 	}
-	var faults []string
-	for _, want := range sizes(c, whole) {
-		e, ok := entries[want.name]
-		switch {
-		case !ok:
-			faults = append(faults, fmt.Sprintf("%s: no tensor %q, want one of shape %v", dir, want.name, tensor.Shape(want.shape)))
-		case !slices.Equal(e.Shape, want.shape):
-			faults = append(faults, fmt.Sprintf("%s: tensor %q has shape %v, want %v", dir, want.name, tensor.Shape(e.Shape), tensor.Shape(want.shape)))
-		}
-	}
-	if len(faults) > 0 {
+	if faults := sizes(c, whole).Faults(dir, entries); len(faults) > 0 {
 		return nil, false, errors.New(strings.Join(faults, "\n"))
 	}
 	return entries, whole, nil
@@ -174,37 +162,31 @@ func splitTable(entries map[string]graph.Lazy, c Config) {
 	entries[tableName], entries[addedName] = part(V, 0, V), part(c.Added, V, V+c.Added)
 }
 
-// place is a stored tensor.
-type place struct {
-	name  string
-	shape []int
-}
-
 // sizes lists tensors whose shapes confirm all sizes of a configuration.
-func sizes(c Config, whole bool) []place {
+func sizes(c Config, whole bool) *checkpoint.Layout {
 	r, x, E, D := c.Resampler, c.Cross, c.Vision, c.Text.Width
 	gated := fmt.Sprintf("%s.gated_cross_attn_layers.%d.", language, c.Every-1)
-	ps := []place{
-		{"perceiver.latents", []int{r.Latents, E}},
-		{"perceiver.layers.0.0.to_q.weight", []int{r.Heads * r.HeadWidth, E}},
-		{"perceiver.layers.0.1.1.weight", []int{r.Mult * E, E}},
-		{gated + "attn.to_q.weight", []int{x.Heads * x.HeadWidth, D}},
-		{gated + "ff.1.weight", []int{x.Mult * D, D}},
-	}
+	var l checkpoint.Layout
+	l.Add("perceiver.latents", r.Latents, E)
+	l.Add("perceiver.layers.0.0.to_q.weight", r.Heads*r.HeadWidth, E)
+	l.Add("perceiver.layers.0.1.1.weight", r.Mult*E, E)
+	l.Add(gated+"attn.to_q.weight", x.Heads*x.HeadWidth, D)
+	l.Add(gated+"ff.1.weight", x.Mult*D, D)
 	if r.MaxFrames > 0 {
-		ps = append(ps, place{"perceiver.frame_embs", []int{r.MaxFrames, E}})
+		l.Add("perceiver.frame_embs", r.MaxFrames, E)
 	}
 	if r.MaxImages > 0 {
-		ps = append(ps, place{"perceiver.media_time_embs", []int{r.MaxImages, 1, E}})
+		l.Add("perceiver.media_time_embs", r.MaxImages, 1, E)
 	}
 	if c.Added > 0 {
-		ps = append(ps, place{addedName, []int{c.Added, D}})
+		l.Add(addedName, c.Added, D)
 	}
 	if whole {
-		ps = append(ps, place{tableName, []int{c.Text.VocabSize, D}}, place{language + ".wpe.weight", []int{c.Text.Context, D}},
-			place{language + ".h.0.mlp.c_fc.weight", []int{D, c.Text.Hidden()}})
+		l.Add(tableName, c.Text.VocabSize, D)
+		l.Add(language+".wpe.weight", c.Text.Context, D)
+		l.Add(language+".h.0.mlp.c_fc.weight", D, c.Text.Hidden())
 	}
-	return ps
+	return &l
 }
 
 // Save writes config.json and what is trained, as model.safetensors, to dir,
@@ -212,15 +194,5 @@ func sizes(c Config, whole bool) []place {
 // models give equal bytes. The language model is not written: it is the one the
 // model was made around.
 func (m *Model) Save(dir string) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return errors.Wrap(err, "flamingo")
-	}
-	var tensors []safetensors.Tensor
-	for p := range m.Params().Trained() {
-		tensors = append(tensors, safetensors.Tensor{Name: p.Name, Shape: p.Shape(), Data: p.Value.Data()})
-	}
-	if err := safetensors.Write(filepath.Join(dir, tensorFile), tensors, map[string]string{"format": "pt"}); err != nil {
-		return err
-	}
-	return m.Config.Write(filepath.Join(dir, configFile))
+	return checkpoint.Save(dir, "flamingo", checkpoint.Tensors(m.Params().Trained()), m.Config)
 }

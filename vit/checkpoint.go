@@ -2,15 +2,12 @@ package vit
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 
 	"tessera/graph"
-	"tessera/graph/safetensors"
+	"tessera/layers/checkpoint"
 )
 
 // LoadOptions adapts a checkpoint to its use.
@@ -61,15 +58,7 @@ func Load(path string, o LoadOptions) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	var unused []string
-	for _, name := range stored.Unused() {
-		if !isHead(name) {
-			unused = append(unused, name)
-		}
-	}
-	if len(unused) > 0 {
-		warn(fmt.Sprintf("%s: unused tensors: %s", stored.Origin(), strings.Join(unused, ", ")))
-	}
+	checkpoint.WarnUnused(stored, warn, headKernel, headBias)
 	return m, nil
 }
 
@@ -105,17 +94,7 @@ func Read(path string) (Config, *graph.Tensors, error) {
 // be. Both have the form of transformers' ViTForImageClassification, each is
 // replaced whole or not at all, and equal models give equal bytes.
 func (m *Model) Save(dir string) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return errors.Wrap(err, "vit")
-	}
-	var tensors []safetensors.Tensor
-	for p := range m.Params().All() {
-		tensors = append(tensors, safetensors.Tensor{Name: p.Name, Shape: p.Shape(), Data: p.Value.Data()})
-	}
-	if err := safetensors.Write(filepath.Join(dir, torchFile), tensors, map[string]string{"format": "pt"}); err != nil {
-		return err
-	}
-	return published(m.Config).Write(filepath.Join(dir, "config.json"))
+	return checkpoint.Save(dir, "vit", checkpoint.Tensors(m.Params().All()), published(m.Config))
 }
 
 // published is the configuration as transformers looks for it.

@@ -1,17 +1,15 @@
 package vit
 
 import (
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/pkg/errors"
 
-	"tessera/graph"
 	"tessera/graph/npz"
 	"tessera/graph/safetensors"
+	"tessera/layers/checkpoint"
 	"tessera/layers/config"
 )
 
@@ -43,18 +41,22 @@ func Convert(src, dst, layout string) error {
 			return errors.Errorf("%s: hidden_act is %q, and timm's is \"gelu\"", stored.Origin(), c.HiddenAct)
 		}
 	}
-	arrays, err := collect(stored, all)
+	if _, headed := stored.Lookup(headKernel); !headed {
+		all = slices.DeleteFunc(all, ofHead)
+	}
+	tensors, err := checkpoint.Pack(stored, all)
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(dst, 0o777); err != nil {
 		return errors.Wrap(err, "vit")
 	}
-	if err := writeArrays(dst, layout, arrays); err != nil {
+	if err := writeTensors(dst, layout, tensors); err != nil {
 		return err
 	}
-	if err := copyPreprocessor(src, dst); err != nil {
-		return err
+	const images = "preprocessor_config.json"
+	if err := checkpoint.Copy(filepath.Join(checkpoint.Folder(src), images), filepath.Join(dst, images)); err != nil {
+		return errors.Wrap(err, "vit")
 	}
 	path := filepath.Join(dst, "config.json")
 	if layout == LayoutTimm {
@@ -63,63 +65,17 @@ func Convert(src, dst, layout string) error {
 	return published(c).Write(path)
 }
 
-// collect reads the tensors of a model and packs them as the places say. A
-// head may be missing as a whole.
-func collect(stored *graph.Tensors, all []place) ([]npz.Array, error) {
-	_, headed := stored.Lookup(headKernel)
+func writeTensors(dst, layout string, tensors []safetensors.Tensor) error {
+	if layout != LayoutJAX {
+		return checkpoint.Write(filepath.Join(dst, torchFile), tensors)
+	}
+	// Load would take those weights and not ours.
+	if old := filepath.Join(dst, torchFile); exists(old) {
+		return errors.Errorf("vit: %s is in the way of %s", old, jaxFile)
+	}
 	var arrays []npz.Array
-	var faults []string
-	for _, p := range all {
-		if !headed && strings.HasPrefix(p.hf[0], "classifier.") {
-			continue
-		}
-		var parts [][]float32
-		for _, name := range p.hf {
-			v, err := stored.Tensor(name, p.shape, graph.Zeros)
-			if err != nil {
-				faults = append(faults, err.Error())
-				continue
-			}
-			parts = append(parts, v.Float32s())
-		}
-		if len(parts) == len(p.hf) {
-			arrays = append(arrays, npz.Array{Name: p.name, Shape: p.stored(), Data: p.pack(parts)})
-		}
+	for _, t := range tensors {
+		arrays = append(arrays, npz.Array{Name: t.Name, Shape: t.Shape, Data: t.Data.([]float32)})
 	}
-	if len(faults) > 0 {
-		return nil, errors.New(strings.Join(faults, "\n\t"))
-	}
-	return arrays, nil
-}
-
-func writeArrays(dst, layout string, arrays []npz.Array) error {
-	if layout == LayoutJAX {
-		// Load would take those weights and not ours.
-		if old := filepath.Join(dst, torchFile); exists(old) {
-			return errors.Errorf("vit: %s is in the way of %s", old, jaxFile)
-		}
-		return npz.Write(filepath.Join(dst, jaxFile), arrays)
-	}
-	var tensors []safetensors.Tensor
-	for _, a := range arrays {
-		tensors = append(tensors, safetensors.Tensor{Name: a.Name, Shape: a.Shape, Data: a.Data})
-	}
-	return safetensors.Write(filepath.Join(dst, torchFile), tensors, map[string]string{"format": "pt"})
-}
-
-// copyPreprocessor copies the description of how images are prepared, if src
-// has one.
-func copyPreprocessor(src, dst string) error {
-	const name = "preprocessor_config.json"
-	text, err := os.ReadFile(beside(src, name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return errors.Wrap(err, "vit")
-	}
-	return safetensors.WriteAtomic(filepath.Join(dst, name), func(w io.Writer) error {
-		_, err := w.Write(text)
-		return err
-	})
+	return npz.Write(filepath.Join(dst, jaxFile), arrays)
 }

@@ -25,19 +25,19 @@ var (
 
 // infer reads the configuration off the shapes of a timm or JAX checkpoint.
 // PyTorch hides the number of heads, which is then left 0.
-func infer(s *store, layout string) (Config, error) {
+func infer(s store, layout string) (Config, error) {
 	o, kernel, query := timmOutline, []int{0, 1, 2}, ""
 	if layout == LayoutJAX {
 		o, kernel = jaxOutline, []int{3, 2, 0} // (P, P, C, D)
 		query = o.block + "0/MultiHeadDotProductAttention_1/query/kernel"
 	}
 	shape := func(name string, rank int) ([]int, error) {
-		got, ok := s.shapes[name]
+		got, ok := s.Shapes[name]
 		switch {
 		case !ok:
-			return nil, errors.Errorf("%s: no tensor %q", s.path, name)
+			return nil, errors.Errorf("%s: no tensor %q", s.Path, name)
 		case len(got) != rank || tensor.Shape(got).TotalSize() == 0:
-			return nil, errors.Errorf("%s: tensor %q has shape %v, want %d axes", s.path, name, tensor.Shape(got), rank)
+			return nil, errors.Errorf("%s: tensor %q has shape %v, want %d axes", s.Path, name, tensor.Shape(got), rank)
 		}
 		return got, nil
 	}
@@ -56,9 +56,9 @@ func infer(s *store, layout string) (Config, error) {
 	side := int(math.Sqrt(float64(positions[1] - 1)))
 	if side < 1 || side*side != positions[1]-1 {
 		return Config{}, errors.Errorf("%s: tensor %q has shape %v, want a class token and a square of patches",
-			s.path, o.positions, tensor.Shape(positions))
+			s.Path, o.positions, tensor.Shape(positions))
 	}
-	_, bias := s.shapes[o.block+"0"+o.queryBias]
+	_, bias := s.Shapes[o.block+"0"+o.queryBias]
 	c := Config{
 		HiddenSize:       patch[kernel[0]],
 		Channels:         patch[kernel[1]],
@@ -79,7 +79,7 @@ func infer(s *store, layout string) (Config, error) {
 		c.Heads = q[1]
 	}
 	classes := 2 // as in transformers, where there is no head
-	if head, ok := s.shapes[o.head]; ok && len(head) == 1 {
+	if head, ok := s.Shapes[o.head]; ok && len(head) == 1 {
 		classes = head[0]
 	}
 	c.SetLabels(numbered(classes))
@@ -87,9 +87,9 @@ func infer(s *store, layout string) (Config, error) {
 }
 
 // depth counts the blocks whose tensors have names of the given prefix.
-func depth(s *store, prefix string) int {
+func depth(s store, prefix string) int {
 	n := 0
-	for name := range s.shapes {
+	for name := range s.Shapes {
 		rest, ok := strings.CutPrefix(name, prefix)
 		if !ok {
 			continue
@@ -99,7 +99,7 @@ func depth(s *store, prefix string) int {
 			continue
 		}
 		// More blocks than tensors is nonsense, not a size to believe.
-		if i, err := strconv.Atoi(rest[:end]); err == nil && i < len(s.shapes) {
+		if i, err := strconv.Atoi(rest[:end]); err == nil && i < len(s.Shapes) {
 			n = max(n, i+1)
 		}
 	}

@@ -2,13 +2,11 @@ package vit
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/pkg/errors"
-	"gorgonia.org/tensor"
 
-	"tessera/graph"
+	"tessera/layers/checkpoint"
 )
 
 // The layouts of published checkpoints.
@@ -27,79 +25,16 @@ const (
 	headBias      = "classifier.bias"
 )
 
-// A place says where a layout keeps parameters.
-type place struct {
-	hf    []string // Hugging Face names; several are stacked along the first axis
-	shape []int    // of each of them
-	name  string   // in the layout
-	split []int    // shape with the heads on an axis of their own
-	axes  []int    // the order of split's axes in the layout; nil: the same
-}
-
-// stored is the shape of the place's tensor in the layout.
-func (p place) stored() []int {
-	shape := slices.Clone(p.split)
-	for i, a := range p.axes {
-		shape[i] = p.split[a]
-	}
-	shape[0] *= len(p.hf)
-	return shape
-}
-
-// unpack extracts the i-th parameter from the layout's data.
-func (p place) unpack(data []float32, i int) []float32 {
-	if p.axes != nil {
-		back := make([]int, len(p.axes))
-		for i, a := range p.axes {
-			back[a] = i
-		}
-		return permute(data, p.stored(), back)
-	}
-	n := len(data) / len(p.hf)
-	return data[i*n : (i+1)*n]
-}
-
-// pack joins the parameters into the layout's data.
-func (p place) pack(parts [][]float32) []float32 {
-	if p.axes != nil {
-		return permute(parts[0], p.split, p.axes)
-	}
-	return slices.Concat(parts...)
-}
-
-// permute reorders the axes of row-major src: axis i of the result is axis
-// axes[i] of src.
-func permute(src []float32, shape, axes []int) []float32 {
-	strides := tensor.Shape(shape).CalcStrides()
-	dst := make([]float32, 0, len(src))
-	var walk func(axis, at int)
-	walk = func(axis, at int) {
-		if axis == len(axes) {
-			dst = append(dst, src[at])
-			return
-		}
-		a := axes[axis]
-		for i := range shape[a] {
-			walk(axis+1, at+i*strides[a])
-		}
-	}
-	walk(0, 0)
-	return dst
-}
+// ofHead tells whether a place is that of the classifier.
+func ofHead(p checkpoint.Place) bool { return strings.HasPrefix(p.Params[0], "classifier.") }
 
 // places lists where the named layout keeps the parameters of a model.
-func places(layout string, c Config) ([]place, error) {
+func places(layout string, c Config) ([]checkpoint.Place, error) {
 	switch layout {
 	case LayoutHF:
 		// Every layout lists the same parameters, so this one is another
 		// without its names.
-		var all []place
-		for _, p := range timmPlaces(c) {
-			for _, name := range p.hf {
-				all = append(all, place{hf: []string{name}, shape: p.shape, name: name, split: p.shape})
-			}
-		}
-		return all, nil
+		return checkpoint.Own(timmPlaces(c)), nil
 	case LayoutTimm:
 		return timmPlaces(c), nil
 	case LayoutJAX:
@@ -110,11 +45,11 @@ func places(layout string, c Config) ([]place, error) {
 
 func layerName(i int, rest string) string { return fmt.Sprintf("vit.encoder.layer.%d.%s", i, rest) }
 
-func timmPlaces(c Config) []place {
+func timmPlaces(c Config) []checkpoint.Place {
 	D, I := c.HiddenSize, c.Intermediate
-	var all []place
+	var all []checkpoint.Place
 	add := func(name string, shape []int, hf ...string) {
-		all = append(all, place{hf: hf, shape: shape, name: name, split: shape})
+		all = append(all, checkpoint.Place{Params: hf, Shape: shape, Name: name})
 	}
 	pair := func(name string, out, in int, hf ...string) {
 		var weights, biases []string
@@ -149,15 +84,15 @@ func timmPlaces(c Config) []place {
 	return all
 }
 
-func jaxPlaces(c Config) []place {
+func jaxPlaces(c Config) []checkpoint.Place {
 	D, I, H, P := c.HiddenSize, c.Intermediate, c.Heads, c.PatchSize
 	K := D / H
-	var all []place
+	var all []checkpoint.Place
 	add := func(name, hf string, shape []int, axes ...int) {
-		all = append(all, place{hf: []string{hf}, shape: shape, name: name, split: shape, axes: axes})
+		all = append(all, checkpoint.Place{Params: []string{hf}, Shape: shape, Name: name, Axes: axes})
 	}
 	heads := func(name, hf string, shape, split []int, axes ...int) {
-		all = append(all, place{hf: []string{hf}, shape: shape, name: name, split: split, axes: axes})
+		all = append(all, checkpoint.Place{Params: []string{hf}, Shape: shape, Name: name, Split: split, Axes: axes})
 	}
 	norm := func(name, hf string) {
 		add(name+"/scale", hf+".weight", []int{D})
@@ -191,45 +126,4 @@ func jaxPlaces(c Config) []place {
 	norm("Transformer/encoder_norm", "vit.layernorm")
 	dense("head", "classifier", c.Classes(), D)
 	return all
-}
-
-// rename gives the tensors of s their Hugging Face names and shapes. Tensors
-// that have no place keep their own. The head may be missing, other tensors
-// may not.
-func rename(s *store, all []place) (map[string]graph.Lazy, error) {
-	entries := map[string]graph.Lazy{}
-	placed := map[string]bool{}
-	var faults []string
-	for _, p := range all {
-		got, ok := s.shapes[p.name]
-		if !ok {
-			if !strings.HasPrefix(p.hf[0], "classifier.") {
-				faults = append(faults, fmt.Sprintf("no tensor %q, want one of shape %v", p.name, tensor.Shape(p.stored())))
-			}
-			continue
-		}
-		placed[p.name] = true
-		if !slices.Equal(got, p.stored()) {
-			faults = append(faults, fmt.Sprintf("tensor %q has shape %v, want %v", p.name, tensor.Shape(got), tensor.Shape(p.stored())))
-			continue
-		}
-		for i, name := range p.hf {
-			entries[name] = graph.Lazy{Shape: p.shape, Read: func() ([]float32, error) {
-				data, err := s.read(p.name)
-				if err != nil {
-					return nil, err
-				}
-				return p.unpack(data, i), nil
-			}}
-		}
-	}
-	if len(faults) > 0 {
-		return nil, errors.Errorf("%s: %s", s.path, strings.Join(faults, "\n\t"))
-	}
-	for name, shape := range s.shapes {
-		if !placed[name] {
-			entries[name] = graph.Lazy{Shape: shape, Read: func() ([]float32, error) { return s.read(name) }}
-		}
-	}
-	return entries, nil
 }

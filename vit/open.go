@@ -12,23 +12,17 @@ import (
 	"github.com/pkg/errors"
 
 	"tessera/graph"
-	"tessera/graph/npz"
-	"tessera/graph/safetensors"
+	"tessera/layers/checkpoint"
 )
 
 // The files of a folder that hold the tensors.
 const (
-	torchFile = "model.safetensors"
+	torchFile = checkpoint.TensorFile
 	jaxFile   = "model.npz"
 )
 
 // store is an open file of tensors.
-type store struct {
-	path   string
-	shapes map[string][]int
-	read   func(name string) ([]float32, error)
-	close  func() error
-}
+type store struct{ *checkpoint.Store }
 
 // open opens a checkpoint of any layout under Hugging Face names. Once done is
 // called, tensors cannot be read any more.
@@ -37,7 +31,7 @@ func open(path string) (c Config, t *graph.Tensors, done func() error, err error
 	if err != nil {
 		return c, nil, nil, errors.Wrap(err, "vit")
 	}
-	configPath := beside(path, "config.json")
+	configPath := filepath.Join(checkpoint.Folder(path), checkpoint.ConfigFile)
 	kind, err := configKind(configPath)
 	if err != nil {
 		return c, nil, nil, err
@@ -48,15 +42,15 @@ func open(path string) (c Config, t *graph.Tensors, done func() error, err error
 	}
 	c, entries, err := s.convert(configPath, kind)
 	if err != nil {
-		s.close()
+		s.Close()
 		return c, nil, nil, err
 	}
-	return c, graph.NewTensors(s.path, entries), s.close, nil
+	return c, graph.NewTensors(s.Path, entries), s.Close, nil
 }
 
 // convert finds out the layout and gives the tensors Hugging Face names. kind
 // is the layout of the configuration.
-func (s *store) convert(configPath, kind string) (Config, map[string]graph.Lazy, error) {
+func (s store) convert(configPath, kind string) (Config, map[string]graph.Lazy, error) {
 	layout, err := s.layout()
 	if err != nil {
 		return Config{}, nil, err
@@ -88,12 +82,12 @@ func (s *store) convert(configPath, kind string) (Config, map[string]graph.Lazy,
 	if c.Heads == 0 {
 		if c.Heads = usualHeads(c.HiddenSize); c.Heads == 0 {
 			return c, nil, errors.Errorf("%s: the number of heads of width %d is not known, want model_args.num_heads in %s",
-				s.path, c.HiddenSize, configPath)
+				s.Path, c.HiddenSize, configPath)
 		}
 	}
 	c = published(c)
 	if err := c.Validate(); err != nil {
-		return c, nil, errors.WithMessage(err, s.path)
+		return c, nil, errors.WithMessage(err, s.Path)
 	}
 	if err := s.deepEnough(c); err != nil {
 		return c, nil, err
@@ -102,15 +96,20 @@ func (s *store) convert(configPath, kind string) (Config, map[string]graph.Lazy,
 	if err != nil {
 		return c, nil, err
 	}
-	entries, err := rename(s, all)
+	// The head may be missing, other tensors may not.
+	all = slices.DeleteFunc(all, func(p checkpoint.Place) bool {
+		_, ok := s.Shapes[p.Name]
+		return !ok && ofHead(p)
+	})
+	entries, err := s.Unpack(all)
 	return c, entries, err
 }
 
 // deepEnough rejects a configuration of more layers than there are tensors,
 // before each of them is looked for.
-func (s *store) deepEnough(c Config) error {
-	if c.Layers > len(s.shapes) {
-		return errors.Errorf("%s: only %d tensors, want a model of %d layers", s.path, len(s.shapes), c.Layers)
+func (s store) deepEnough(c Config) error {
+	if c.Layers > len(s.Shapes) {
+		return errors.Errorf("%s: only %d tensors, want a model of %d layers", s.Path, len(s.Shapes), c.Layers)
 	}
 	return nil
 }
@@ -118,9 +117,9 @@ func (s *store) deepEnough(c Config) error {
 // huggingFace reads the layout of transformers: ViTForImageClassification, or
 // the ViTModel inside it, whose names lack a prefix. The pooler of the latter
 // has no part in classification.
-func (s *store) huggingFace(configPath, kind string) (Config, map[string]graph.Lazy, error) {
+func (s store) huggingFace(configPath, kind string) (Config, map[string]graph.Lazy, error) {
 	if kind != LayoutHF {
-		return Config{}, nil, errors.Errorf("vit: %s: no model_type; want the config.json of a vit beside %s", configPath, s.path)
+		return Config{}, nil, errors.Errorf("vit: %s: no model_type; want the config.json of a vit beside %s", configPath, s.Path)
 	}
 	c, err := ReadConfig(configPath)
 	if err != nil {
@@ -129,9 +128,9 @@ func (s *store) huggingFace(configPath, kind string) (Config, map[string]graph.L
 	if err := s.deepEnough(c); err != nil {
 		return c, nil, err
 	}
-	_, bare := s.shapes[strings.TrimPrefix(classToken, "vit.")]
+	_, bare := s.Shapes[strings.TrimPrefix(classToken, "vit.")]
 	entries := map[string]graph.Lazy{}
-	for name, shape := range s.shapes {
+	for name, shape := range s.Shapes {
 		as := name
 		if bare && !strings.HasPrefix(name, "classifier.") {
 			as = "vit." + name
@@ -139,13 +138,13 @@ func (s *store) huggingFace(configPath, kind string) (Config, map[string]graph.L
 		if strings.HasPrefix(as, "vit.pooler.") {
 			continue
 		}
-		entries[as] = graph.Lazy{Shape: shape, Read: func() ([]float32, error) { return s.read(name) }}
+		entries[as] = graph.Lazy{Shape: shape, Read: func() ([]float32, error) { return s.Read(name) }}
 	}
 	return c, entries, nil
 }
 
 // layout tells the layout by the name of the class token.
-func (s *store) layout() (string, error) {
+func (s store) layout() (string, error) {
 	for _, known := range [][2]string{
 		{classToken, LayoutHF},
 		{strings.TrimPrefix(classToken, "vit."), LayoutHF},
@@ -154,19 +153,19 @@ func (s *store) layout() (string, error) {
 		{"cls", LayoutJAX},
 		{"embedding/kernel", LayoutJAX},
 	} {
-		if _, ok := s.shapes[known[0]]; ok {
+		if _, ok := s.Shapes[known[0]]; ok {
 			return known[1], nil
 		}
 	}
-	return "", errors.Errorf("%s: not a vision transformer: no tensor %q (transformers), \"cls_token\" (timm) or \"cls\" (JAX)", s.path, classToken)
+	return "", errors.Errorf("%s: not a vision transformer: no tensor %q (transformers), \"cls_token\" (timm) or \"cls\" (JAX)", s.Path, classToken)
 }
 
 // supported rejects variants that would load but compute something else.
-func (s *store) supported() error {
-	for _, name := range slices.Sorted(maps.Keys(s.shapes)) {
+func (s store) supported() error {
+	for _, name := range slices.Sorted(maps.Keys(s.Shapes)) {
 		for _, part := range []string{"dist_token", "reg_token", "norm_pre.", "fc_norm.", "attn_pool.", ".ls1.", ".q_norm.", "MAPHead_"} {
 			if strings.Contains(name, part) {
-				return errors.Errorf("%s: tensor %q belongs to a variant of the vision transformer that is not supported", s.path, name)
+				return errors.Errorf("%s: tensor %q belongs to a variant of the vision transformer that is not supported", s.Path, name)
 			}
 		}
 	}
@@ -202,7 +201,7 @@ func configKind(path string) (string, error) {
 }
 
 // openStore opens the tensors at path.
-func openStore(path string, folder bool) (*store, error) {
+func openStore(path string, folder bool) (s store, err error) {
 	if folder {
 		archive := filepath.Join(path, jaxFile)
 		if exists(archive) && !exists(filepath.Join(path, torchFile)) {
@@ -210,21 +209,17 @@ func openStore(path string, folder bool) (*store, error) {
 		}
 	}
 	if filepath.Ext(path) == ".npz" {
-		return openArchive(path)
-	}
-	f, err := safetensors.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	s := &store{path: path, shapes: map[string][]int{}, read: f.Float32, close: f.Close}
-	for _, name := range f.Names() {
-		info, _ := f.Info(name)
-		s.shapes[name] = info.Shape
-		if folder {
-			s.path = info.Path // any of several
+		if s.Store, err = checkpoint.OpenNPZ(path); err != nil {
+			return s, err
 		}
+		if err := s.Rename("arrays", firstRelease); err != nil {
+			s.Close()
+			return s, err
+		}
+		return s, nil
 	}
-	return s, nil
+	s.Store, err = checkpoint.OpenSafetensors(path)
+	return s, err
 }
 
 func exists(path string) bool {
@@ -232,40 +227,16 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// beside is the path of a file that belongs to the checkpoint at path, a
-// folder or a file.
-func beside(path, name string) string {
-	if info, err := os.Stat(path); err == nil && !info.IsDir() {
-		path = filepath.Dir(path)
+// firstRelease is the name of a JAX array in the first release: training states
+// nest the parameters, and later code counts modules by kind.
+func firstRelease(name string) (string, bool) {
+	name = strings.TrimPrefix(strings.TrimPrefix(name, "opt/target/"), "params/")
+	for _, later := range [][2]string{
+		{"MultiHeadDotProductAttention_0/", "MultiHeadDotProductAttention_1/"},
+		{"MlpBlock_0/", "MlpBlock_3/"},
+		{"LayerNorm_1/", "LayerNorm_2/"},
+	} {
+		name = strings.Replace(name, later[0], later[1], 1)
 	}
-	return filepath.Join(path, name)
-}
-
-// openArchive opens a JAX checkpoint under the names of the first release:
-// training states nest the parameters, and later code counts modules by kind.
-func openArchive(path string) (*store, error) {
-	f, err := npz.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	names := map[string]string{} // normalized to stored
-	s := &store{path: path, shapes: map[string][]int{}, close: f.Close}
-	s.read = func(name string) ([]float32, error) { return f.Float32(names[name]) }
-	for _, name := range f.Names() {
-		as := strings.TrimPrefix(strings.TrimPrefix(name, "opt/target/"), "params/")
-		for _, later := range [][2]string{
-			{"MultiHeadDotProductAttention_0/", "MultiHeadDotProductAttention_1/"},
-			{"MlpBlock_0/", "MlpBlock_3/"},
-			{"LayerNorm_1/", "LayerNorm_2/"},
-		} {
-			as = strings.Replace(as, later[0], later[1], 1)
-		}
-		if old, ok := names[as]; ok {
-			f.Close()
-			return nil, errors.Errorf("%s: arrays %q and %q are the same parameter", path, old, name)
-		}
-		names[as] = name
-		s.shapes[as], _ = f.Shape(name)
-	}
-	return s, nil
+	return name, true
 }

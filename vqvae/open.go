@@ -1,40 +1,29 @@
 package vqvae
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/pkg/errors"
 
 	"tessera/graph"
-	"tessera/graph/safetensors"
-)
-
-// The files of a model.
-const (
-	configFile = "config.json"
-	tensorFile = "model.safetensors"
+	"tessera/layers/checkpoint"
 )
 
 // Load reads the model in dir. A missing, misshapen or unknown tensor is an
 // error that lists all of them.
 func Load(dir string) (*Model, error) {
-	c, err := ReadConfig(filepath.Join(dir, configFile))
+	c, err := ReadConfig(filepath.Join(dir, checkpoint.ConfigFile))
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, tensorFile)
-	f, err := safetensors.Open(path)
+	path := filepath.Join(dir, checkpoint.TensorFile)
+	s, err := checkpoint.OpenSafetensors(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	entries := map[string]graph.Lazy{}
-	for _, name := range f.Names() {
-		info, _ := f.Info(name)
-		entries[name] = graph.Lazy{Shape: info.Shape, Read: func() ([]float32, error) { return f.Float32(name) }}
-	}
+	defer s.Close()
+	entries := s.Entries()
 	if err := deepEnough(c, entries, path); err != nil {
 		return nil, err
 	}
@@ -83,15 +72,5 @@ func deepEnough(c Config, entries map[string]graph.Lazy, path string) error {
 // Save writes config.json and model.safetensors to dir, which is made if need
 // be, each whole or not at all. Equal models give equal bytes.
 func (m *Model) Save(dir string) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return errors.Wrap(err, "vqvae")
-	}
-	var tensors []safetensors.Tensor
-	for p := range m.Params().All() {
-		tensors = append(tensors, safetensors.Tensor{Name: p.Name, Shape: p.Shape(), Data: p.Value.Data()})
-	}
-	if err := safetensors.Write(filepath.Join(dir, tensorFile), tensors, map[string]string{"format": "pt"}); err != nil {
-		return err
-	}
-	return m.Config.Write(filepath.Join(dir, configFile))
+	return checkpoint.Save(dir, "vqvae", checkpoint.Tensors(m.Params().All()), m.Config)
 }

@@ -2,7 +2,6 @@ package gpt2
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"tessera/graph"
 	"tessera/graph/safetensors"
+	"tessera/layers/checkpoint"
 )
 
 // publishedName turns the path of a layer into the published name of its
@@ -106,7 +106,7 @@ type LoadOptions struct {
 // latter's shards, under the published names, with the prefix "transformer."
 // or without. A missing or misshapen tensor is an error that lists all of them.
 func Load(dir string, o LoadOptions) (*Model, error) {
-	c, err := ReadConfig(filepath.Join(dir, "config.json"))
+	c, err := ReadConfig(filepath.Join(dir, checkpoint.ConfigFile))
 	if err != nil {
 		return nil, err
 	}
@@ -124,9 +124,7 @@ func Load(dir string, o LoadOptions) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if unused := tensors.Unused(); len(unused) > 0 && o.Warn != nil {
-		o.Warn(fmt.Sprintf("%s: unused tensors: %s", dir, strings.Join(unused, ", ")))
-	}
+	checkpoint.WarnUnused(tensors, o.Warn)
 	return m, nil
 }
 
@@ -154,48 +152,36 @@ func open(dir string, f *safetensors.File, c Config) (map[string]graph.Lazy, err
 	if c.Layers > len(entries) {
 		return nil, errors.Errorf("%s: only %d tensors, want a model of %d layers", dir, len(entries), c.Layers)
 	}
-	var faults []string
-	for _, want := range layout(c) {
-		e, ok := entries[want.name]
-		switch {
-		case !ok:
-			faults = append(faults, fmt.Sprintf("%s: no tensor %q, want one of shape %v", dir, want.name, tensor.Shape(want.shape)))
-		case !slices.Equal(e.Shape, want.shape):
-			faults = append(faults, fmt.Sprintf("%s: tensor %q has shape %v, want %v", dir, want.name, tensor.Shape(e.Shape), tensor.Shape(want.shape)))
-		}
-	}
-	if len(faults) > 0 {
+	if faults := layout(c).Faults(dir, entries); len(faults) > 0 {
 		return nil, errors.New(strings.Join(faults, "\n"))
 	}
 	return entries, nil
 }
 
-// place is a tensor of a published checkpoint.
-type place struct {
-	name  string
-	shape []int
-}
-
 // layout lists the tensors of a published checkpoint.
-func layout(c Config) []place {
+func layout(c Config) *checkpoint.Layout {
 	D, n := c.Width, c.Hidden()
-	ps := []place{
-		{"wte.weight", []int{c.VocabSize, D}}, {"wpe.weight", []int{c.Context, D}},
-		{"ln_f.weight", []int{D}}, {"ln_f.bias", []int{D}},
-	}
+	var l checkpoint.Layout
+	l.Add("wte.weight", c.VocabSize, D)
+	l.Add("wpe.weight", c.Context, D)
+	l.Add("ln_f.weight", D)
+	l.Add("ln_f.bias", D)
 	for i := range c.Layers {
-		for _, p := range []place{
-			{"ln_1.weight", []int{D}}, {"ln_1.bias", []int{D}},
-			{"attn.c_attn.weight", []int{D, 3 * D}}, {"attn.c_attn.bias", []int{3 * D}},
-			{"attn.c_proj.weight", []int{D, D}}, {"attn.c_proj.bias", []int{D}},
-			{"ln_2.weight", []int{D}}, {"ln_2.bias", []int{D}},
-			{"mlp.c_fc.weight", []int{D, n}}, {"mlp.c_fc.bias", []int{n}},
-			{"mlp.c_proj.weight", []int{n, D}}, {"mlp.c_proj.bias", []int{D}},
-		} {
-			ps = append(ps, place{fmt.Sprintf("h.%d.%s", i, p.name), p.shape})
-		}
+		block := fmt.Sprintf("h.%d.", i)
+		l.Add(block+"ln_1.weight", D)
+		l.Add(block+"ln_1.bias", D)
+		l.Add(block+"attn.c_attn.weight", D, 3*D)
+		l.Add(block+"attn.c_attn.bias", 3*D)
+		l.Add(block+"attn.c_proj.weight", D, D)
+		l.Add(block+"attn.c_proj.bias", D)
+		l.Add(block+"ln_2.weight", D)
+		l.Add(block+"ln_2.bias", D)
+		l.Add(block+"mlp.c_fc.weight", D, n)
+		l.Add(block+"mlp.c_fc.bias", n)
+		l.Add(block+"mlp.c_proj.weight", n, D)
+		l.Add(block+"mlp.c_proj.bias", D)
 	}
-	return ps
+	return &l
 }
 
 // tied removes a stored head, which must equal the token embedding.
@@ -228,15 +214,9 @@ func tied(dir string, entries map[string]graph.Lazy) error {
 // be, under the published names without prefix. Each file is replaced whole or
 // not at all, and equal models give equal bytes.
 func (m *Model) Save(dir string) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return errors.Wrap(err, "gpt2")
-	}
-	if err := safetensors.Write(filepath.Join(dir, "model.safetensors"), stacked(m.Params()), map[string]string{"format": "pt"}); err != nil {
-		return err
-	}
 	c := m.Config
 	c.ModelType, c.Architectures = "gpt2", []string{"GPT2LMHeadModel"}
-	return c.Write(filepath.Join(dir, "config.json"))
+	return checkpoint.Save(dir, "gpt2", stacked(m.Params()), c)
 }
 
 // stacked gives parameters the layout that Conv1D reads.

@@ -32,8 +32,8 @@ func stores(t *testing.T, dir string) []safetensors.Tensor {
 	return ts
 }
 
-// checkpoint writes the golden model with its tensors rewritten.
-func checkpoint(t *testing.T, config string, rewrite func([]safetensors.Tensor) []safetensors.Tensor) string {
+// rewritten writes the golden model with its tensors rewritten.
+func rewritten(t *testing.T, config string, rewrite func([]safetensors.Tensor) []safetensors.Tensor) string {
 	t.Helper()
 	dir := t.TempDir()
 	if config == "" {
@@ -149,7 +149,7 @@ func TestLoadVariants(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var warning string
-			m, err := Load(checkpoint(t, "", tt.rewrite), LoadOptions{Warn: func(s string) { warning += s }})
+			m, err := Load(rewritten(t, "", tt.rewrite), LoadOptions{Warn: func(s string) { warning += s }})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -211,7 +211,7 @@ func TestLoadErrors(t *testing.T) {
 		{"another model", `{"model_type": "vit"}`, nil, []string{"config.json", `model_type is "vit", want "gpt2"`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := Load(checkpoint(t, tt.config, tt.rewrite), LoadOptions{})
+			_, err := Load(rewritten(t, tt.config, tt.rewrite), LoadOptions{})
 			if err == nil {
 				t.Fatal("no error")
 			}
