@@ -3,15 +3,12 @@ package main
 import (
 	"context"
 	"io"
-	"io/fs"
 	"iter"
 	"log/slog"
 	"math"
-	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/pkg/errors"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -61,10 +58,7 @@ preprocessor_config.json), metrics.jsonl and, in checkpoints, what --resume need
 				return err
 			}
 			if err := r.train(cmd.Context(), checkpoint); err != nil {
-				if errors.Is(err, context.Canceled) && r.trainer.Done() > 0 {
-					return errors.Errorf("interrupted after step %d: go on with tessera clip train --out %s --resume", r.trainer.Done(), o.out)
-				}
-				return err
+				return interrupted(err, r.trainer, "tessera clip train", o.out)
 			}
 			return r.finish(cmd.Context(), cmd.OutOrStdout(), start)
 		},
@@ -80,13 +74,8 @@ func (o *clipSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error) 
 		return "", usagef("--out is missing: name a folder for the results")
 	}
 	if o.resume {
-		dir := filepath.Join(o.out, "checkpoints")
-		var ok bool
-		if checkpoint, ok, err = train.Latest(dir); err != nil {
+		if checkpoint, err = lastCheckpoint(o.out); err != nil {
 			return "", err
-		}
-		if !ok {
-			return "", errors.Errorf("there is no checkpoint in %s to resume from: remove the folder and start anew without --resume", dir)
 		}
 		if err := takeUp(f, checkpoint); err != nil {
 			return "", err
@@ -105,14 +94,7 @@ func (o *clipSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error) 
 	if err := o.check(); err != nil {
 		return "", err
 	}
-	entries, err := os.ReadDir(o.out)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", errors.Wrapf(err, "--out %s", o.out)
-	}
-	if len(entries) > 0 {
-		return "", errors.Errorf("--out %s is not empty: choose another folder, or go on with the run in it with --resume", o.out)
-	}
-	return "", nil
+	return "", wantEmpty(o.out)
 }
 
 // clipRun is a training run.
@@ -296,22 +278,7 @@ func (r *clipRun) train(ctx context.Context, checkpoint string) error {
 		defer cached.Close()
 		r.trainer.Gradients = cached
 	}
-	if checkpoint != "" {
-		if err := r.trainer.Resume(checkpoint); err != nil {
-			return err
-		}
-	}
-	if err := os.MkdirAll(r.out, 0o777); err != nil {
-		return errors.Wrapf(err, "--out %s", r.out)
-	}
-	lines, err := train.OpenLog(filepath.Join(r.out, "metrics.jsonl"), r.trainer.Done(), r.clock)
-	if err != nil {
-		return err
-	}
-	defer lines.Close()
-	r.trainer.Hooks = r.hooks(ctx, lines, epoch)
-	if err := r.trainer.Run(ctx); err != nil {
-		return err
-	}
-	return lines.Close()
+	return runLogged(ctx, r.trainer, checkpoint, r.out, r.clock, func(lines *train.Log) []train.Hook {
+		return r.hooks(ctx, lines, epoch)
+	})
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"math"
-	"os"
 	"path/filepath"
 	"text/tabwriter"
 	"time"
@@ -67,13 +65,8 @@ func (o *dalleSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error)
 		return "", usagef("--out is missing: name a folder for the results")
 	}
 	if o.resume {
-		var ok bool
-		checkpoint, ok, err = train.Latest(filepath.Join(o.out, "checkpoints"))
-		if err != nil {
+		if checkpoint, err = lastCheckpoint(o.out); err != nil {
 			return "", err
-		}
-		if !ok {
-			return "", errors.Errorf("there is no checkpoint in %s to resume from: remove the folder and start anew without --resume", filepath.Join(o.out, "checkpoints"))
 		}
 		if err := takeUp(f, checkpoint); err != nil {
 			return "", err
@@ -98,14 +91,7 @@ func (o *dalleSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error)
 	if err := o.check(); err != nil {
 		return "", err
 	}
-	entries, err := os.ReadDir(o.out)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", errors.Wrapf(err, "--out %s", o.out)
-	}
-	if len(entries) > 0 {
-		return "", errors.Errorf("--out %s is not empty: choose another folder, or go on with the run in it with --resume", o.out)
-	}
-	return "", nil
+	return "", wantEmpty(o.out)
 }
 
 // dalleRun is a training run.
@@ -127,10 +113,7 @@ func (r *dalleRun) run(ctx context.Context, w io.Writer, checkpoint string) erro
 		return err
 	}
 	if err := r.train(ctx, checkpoint); err != nil {
-		if errors.Is(err, context.Canceled) && r.trainer.Done() > 0 {
-			return errors.Errorf("interrupted after step %d: go on with tessera dalle train --out %s --resume", r.trainer.Done(), r.out)
-		}
-		return err
+		return interrupted(err, r.trainer, "tessera dalle train", r.out)
 	}
 	return r.finish(ctx, w, start)
 }
@@ -238,24 +221,9 @@ func (r *dalleRun) train(ctx context.Context, checkpoint string) error {
 		Schedule:  train.WarmupCosine(r.lr, int(math.Round(r.warmup*float64(steps))), steps),
 		ClipNorm:  r.clip, Steps: steps, Seed: r.seed, Settings: r.settings,
 	}
-	if checkpoint != "" {
-		if err := r.trainer.Resume(checkpoint); err != nil {
-			return err
-		}
-	}
-	if err := os.MkdirAll(r.out, 0o777); err != nil {
-		return errors.Wrapf(err, "--out %s", r.out)
-	}
-	lines, err := train.OpenLog(filepath.Join(r.out, "metrics.jsonl"), r.trainer.Done(), r.clock)
-	if err != nil {
-		return err
-	}
-	defer lines.Close()
-	r.trainer.Hooks = r.hooks(ctx, lines, max(1, epoch))
-	if err := r.trainer.Run(ctx); err != nil {
-		return err
-	}
-	return lines.Close()
+	return runLogged(ctx, r.trainer, checkpoint, r.out, r.clock, func(lines *train.Log) []train.Hook {
+		return r.hooks(ctx, lines, max(1, epoch))
+	})
 }
 
 // hooks are what happens after a step, in order: validation, checkpoint, log,

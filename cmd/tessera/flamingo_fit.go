@@ -3,13 +3,10 @@ package main
 import (
 	"context"
 	"io"
-	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/pkg/errors"
 	"github.com/spf13/pflag"
 
 	"tessera/train"
@@ -83,24 +80,12 @@ func (o *fitting) prepare(f *pflag.FlagSet) (checkpoint string, err error) {
 		return "", usagef("--out is missing: name a folder for the results")
 	}
 	if o.resume {
-		dir := filepath.Join(o.out, "checkpoints")
-		checkpoint, ok, err := train.Latest(dir)
-		if err != nil {
+		if checkpoint, err = lastCheckpoint(o.out); err != nil {
 			return "", err
-		}
-		if !ok {
-			return "", errors.Errorf("there is no checkpoint in %s to resume from: remove the folder and start anew without --resume", dir)
 		}
 		return checkpoint, takeUp(f, checkpoint)
 	}
-	entries, err := os.ReadDir(o.out)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", errors.Wrapf(err, "--out %s", o.out)
-	}
-	if len(entries) > 0 {
-		return "", errors.Errorf("--out %s is not empty: choose another folder, or go on with the run in it with --resume", o.out)
-	}
-	return "", nil
+	return "", wantEmpty(o.out)
 }
 
 // fit is a run: a trainer to be completed, and what surrounds it.
@@ -120,29 +105,16 @@ func (r *fit) run(ctx context.Context, checkpoint string) error {
 	t.BatchSize, t.Steps, t.Seed, t.ClipNorm = r.batch, r.steps, r.seed, r.clip
 	t.Optimizer = &optim.AdamW{Beta1: r.betas[0], Beta2: r.betas[1], WeightDecay: r.weightDecay}
 	t.Schedule = train.WarmupCosine(r.lr, int(math.Round(r.warmup*float64(r.steps))), r.steps)
-	if checkpoint != "" {
-		if err := t.Resume(checkpoint); err != nil {
-			return err
+	err := runLogged(ctx, t, checkpoint, r.out, r.clock, func(lines *train.Log) []train.Hook {
+		save := &train.Checkpoints{Dir: filepath.Join(r.out, "checkpoints"), Every: r.saveEvery, Keep: r.keep, Save: r.save}
+		hooks := []train.Hook{save.Hook, lines.Hook, train.Progress(r.stderr, isTerminal(r.stderr), r.clock)}
+		if r.validate != nil && r.evals > 0 {
+			hooks = append([]train.Hook{train.Every(r.evals, train.Validate(r.validate))}, hooks...)
 		}
-	}
-	if err := os.MkdirAll(r.out, 0o777); err != nil {
-		return errors.Wrapf(err, "--out %s", r.out)
-	}
-	lines, err := train.OpenLog(filepath.Join(r.out, "metrics.jsonl"), t.Done(), r.clock)
+		return hooks
+	})
 	if err != nil {
-		return err
+		return interrupted(err, t, r.command, r.out)
 	}
-	defer lines.Close()
-	save := &train.Checkpoints{Dir: filepath.Join(r.out, "checkpoints"), Every: r.saveEvery, Keep: r.keep, Save: r.save}
-	t.Hooks = []train.Hook{save.Hook, lines.Hook, train.Progress(r.stderr, isTerminal(r.stderr), r.clock)}
-	if r.validate != nil && r.evals > 0 {
-		t.Hooks = append([]train.Hook{train.Every(r.evals, train.Validate(r.validate))}, t.Hooks...)
-	}
-	if err := t.Run(ctx); err != nil {
-		if errors.Is(err, context.Canceled) && t.Done() > 0 {
-			return errors.Errorf("interrupted after step %d: go on with %s --out %s --resume", t.Done(), r.command, r.out)
-		}
-		return err
-	}
-	return lines.Close()
+	return nil
 }

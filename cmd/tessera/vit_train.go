@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"math"
 	"os"
@@ -68,10 +67,7 @@ func trainViT(cmd *cobra.Command, o *vitSettings) error {
 		return err
 	}
 	if err := r.train(cmd.Context(), checkpoint); err != nil {
-		if errors.Is(err, context.Canceled) && r.trainer.Done() > 0 {
-			return errors.Errorf("interrupted after step %d: go on with tessera vit train --out %s --resume", r.trainer.Done(), o.out)
-		}
-		return err
+		return interrupted(err, r.trainer, "tessera vit train", o.out)
 	}
 	return r.finish(cmd.Context(), cmd.OutOrStdout(), start)
 }
@@ -83,13 +79,8 @@ func (o *vitSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error) {
 		return "", usagef("--out is missing: name a folder for the results")
 	}
 	if o.resume {
-		var ok bool
-		checkpoint, ok, err = train.Latest(filepath.Join(o.out, "checkpoints"))
-		if err != nil {
+		if checkpoint, err = lastCheckpoint(o.out); err != nil {
 			return "", err
-		}
-		if !ok {
-			return "", errors.Errorf("there is no checkpoint in %s to resume from: remove the folder and start anew without --resume", filepath.Join(o.out, "checkpoints"))
 		}
 		if err := takeUp(f, checkpoint); err != nil {
 			return "", err
@@ -112,14 +103,10 @@ func (o *vitSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error) {
 	if err := o.check(); err != nil {
 		return "", err
 	}
-	entries, err := os.ReadDir(o.out)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", errors.Wrapf(err, "--out %s", o.out)
+	if o.resume {
+		return checkpoint, nil
 	}
-	if len(entries) > 0 && !o.resume {
-		return "", errors.Errorf("--out %s is not empty: choose another folder, or go on with the run in it with --resume", o.out)
-	}
-	return checkpoint, nil
+	return "", wantEmpty(o.out)
 }
 
 // vitRun is a training run.
@@ -193,24 +180,9 @@ func (r *vitRun) train(ctx context.Context, checkpoint string) error {
 	if r.ema > 0 {
 		r.trainer.EMA = &optim.EMA{Decay: r.ema}
 	}
-	if checkpoint != "" {
-		if err := r.trainer.Resume(checkpoint); err != nil {
-			return err
-		}
-	}
-	if err := os.MkdirAll(r.out, 0o777); err != nil {
-		return errors.Wrapf(err, "--out %s", r.out)
-	}
-	lines, err := train.OpenLog(filepath.Join(r.out, "metrics.jsonl"), r.trainer.Done(), r.clock)
-	if err != nil {
-		return err
-	}
-	defer lines.Close()
-	r.trainer.Hooks = r.hooks(ctx, lines, epoch)
-	if err := r.trainer.Run(ctx); err != nil {
-		return err
-	}
-	return lines.Close()
+	return runLogged(ctx, r.trainer, checkpoint, r.out, r.clock, func(lines *train.Log) []train.Hook {
+		return r.hooks(ctx, lines, epoch)
+	})
 }
 
 func (r *vitRun) optimizer() *optim.AdamW {

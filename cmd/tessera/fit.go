@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/pkg/errors"
+
+	"tessera/train"
+)
+
+// lastCheckpoint is the one in the folder out from which a run goes on.
+func lastCheckpoint(out string) (string, error) {
+	dir := filepath.Join(out, "checkpoints")
+	checkpoint, ok, err := train.Latest(dir)
+	if err != nil {
+		return "", err
+	}
+	if !ok {
+		return "", errors.Errorf("there is no checkpoint in %s to resume from: remove the folder and start anew without --resume", dir)
+	}
+	return checkpoint, nil
+}
+
+// wantEmpty rejects a folder for a new run that holds something.
+func wantEmpty(out string) error {
+	entries, err := os.ReadDir(out)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errors.Wrapf(err, "--out %s", out)
+	}
+	if len(entries) > 0 {
+		return errors.Errorf("--out %s is not empty: choose another folder, or go on with the run in it with --resume", out)
+	}
+	return nil
+}
+
+// runLogged trains, from a checkpoint unless it is "", and keeps the log of the
+// whole run in the folder out.
+func runLogged(ctx context.Context, t *train.Trainer, checkpoint, out string, clock func() time.Time, hooks func(*train.Log) []train.Hook) error {
+	if checkpoint != "" {
+		if err := t.Resume(checkpoint); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(out, 0o777); err != nil {
+		return errors.Wrapf(err, "--out %s", out)
+	}
+	lines, err := train.OpenLog(filepath.Join(out, "metrics.jsonl"), t.Done(), clock)
+	if err != nil {
+		return err
+	}
+	defer lines.Close()
+	t.Hooks = hooks(lines)
+	if err := t.Run(ctx); err != nil {
+		return err
+	}
+	return lines.Close()
+}
+
+// interrupted says how to go on where the error is that a run was stopped.
+func interrupted(err error, t *train.Trainer, command, out string) error {
+	if errors.Is(err, context.Canceled) && t.Done() > 0 {
+		return errors.Errorf("interrupted after step %d: go on with %s --out %s --resume", t.Done(), command, out)
+	}
+	return err
+}
