@@ -66,7 +66,7 @@ func (o *clipSettings) bind(f *pflag.FlagSet) {
 
 // clipDefaults are the values of flags that suit a data set.
 var clipDefaults = map[string]map[string]string{
-	"shapes":        {"preset": "small32", "epochs": "16"},
+	"shapes":        {"preset": "small32", "epochs": "32"},
 	"mnist":         {"preset": "small28", "epochs": "2"},
 	"fashion-mnist": {"preset": "small28", "epochs": "2"},
 	"cifar10":       {"preset": "small32", "epochs": "20"},
