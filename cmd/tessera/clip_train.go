@@ -74,10 +74,7 @@ func (o *clipSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error) 
 		return "", usagef("--out is missing: name a folder for the results")
 	}
 	if o.resume {
-		if checkpoint, err = lastCheckpoint(o.out); err != nil {
-			return "", err
-		}
-		if err := takeUp(f, checkpoint); err != nil {
+		if checkpoint, err = goOn(f, o.out); err != nil {
 			return "", err
 		}
 		return checkpoint, o.check()
@@ -86,10 +83,8 @@ func (o *clipSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error) 
 	if err != nil {
 		return "", err
 	}
-	for name, value := range clipDefaults[spec.kind] {
-		if err := setDefault(f, name, value); err != nil {
-			return "", err
-		}
+	if err := setDefaults(f, clipDefaults[spec.kind]); err != nil {
+		return "", err
 	}
 	if err := o.check(); err != nil {
 		return "", err

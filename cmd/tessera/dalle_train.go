@@ -65,10 +65,7 @@ func (o *dalleSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error)
 		return "", usagef("--out is missing: name a folder for the results")
 	}
 	if o.resume {
-		if checkpoint, err = lastCheckpoint(o.out); err != nil {
-			return "", err
-		}
-		if err := takeUp(f, checkpoint); err != nil {
+		if checkpoint, err = goOn(f, o.out); err != nil {
 			return "", err
 		}
 		return checkpoint, o.check()
@@ -83,10 +80,8 @@ func (o *dalleSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error)
 	if err != nil {
 		return "", err
 	}
-	for name, value := range dalleDefaults[spec.kind] {
-		if err := setDefault(f, name, value); err != nil {
-			return "", err
-		}
+	if err := setDefaults(f, dalleDefaults[spec.kind]); err != nil {
+		return "", err
 	}
 	if err := o.check(); err != nil {
 		return "", err

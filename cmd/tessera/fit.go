@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pkg/errors"
+	"github.com/spf13/pflag"
 
 	"tessera/train"
 )
@@ -23,6 +24,15 @@ func lastCheckpoint(out string) (string, error) {
 		return "", errors.Errorf("there is no checkpoint in %s to resume from: remove the folder and start anew without --resume", dir)
 	}
 	return checkpoint, nil
+}
+
+// goOn finds the last checkpoint in the folder out and gives flags the values
+// of its run.
+func goOn(f *pflag.FlagSet, out string) (checkpoint string, err error) {
+	if checkpoint, err = lastCheckpoint(out); err != nil {
+		return "", err
+	}
+	return checkpoint, takeUp(f, checkpoint)
 }
 
 // wantEmpty rejects a folder for a new run that holds something.

@@ -80,10 +80,7 @@ func (o *fitting) prepare(f *pflag.FlagSet) (checkpoint string, err error) {
 		return "", usagef("--out is missing: name a folder for the results")
 	}
 	if o.resume {
-		if checkpoint, err = lastCheckpoint(o.out); err != nil {
-			return "", err
-		}
-		return checkpoint, takeUp(f, checkpoint)
+		return goOn(f, o.out)
 	}
 	return "", wantEmpty(o.out)
 }

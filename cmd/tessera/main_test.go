@@ -225,7 +225,7 @@ func TestRelabel(t *testing.T) {
 func TestDefaultsNameFlags(t *testing.T) {
 	for kind, defaults := range dataDefaults {
 		cmd := newViTTrain()
-		if err := applyDefaults(cmd.Flags(), kind); err != nil {
+		if err := setDefaults(cmd.Flags(), dataDefaults[kind]); err != nil {
 			t.Errorf("%s: %v", kind, err)
 		}
 		preset := cmd.Flags().Lookup("preset").Value.String()

@@ -88,9 +88,9 @@ var dataDefaults = map[string]map[string]string{
 	"folder":        {"preset": "small64", "epochs": "20", "augment": "flip"},
 }
 
-// applyDefaults sets the flags that were not given to what suits the data.
-func applyDefaults(f *pflag.FlagSet, kind string) error {
-	for name, value := range dataDefaults[kind] {
+// setDefaults sets flags that were not given, by name.
+func setDefaults(f *pflag.FlagSet, values map[string]string) error {
+	for name, value := range values {
 		if err := setDefault(f, name, value); err != nil {
 			return err
 		}

@@ -79,10 +79,7 @@ func (o *vitSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error) {
 		return "", usagef("--out is missing: name a folder for the results")
 	}
 	if o.resume {
-		if checkpoint, err = lastCheckpoint(o.out); err != nil {
-			return "", err
-		}
-		if err := takeUp(f, checkpoint); err != nil {
+		if checkpoint, err = goOn(f, o.out); err != nil {
 			return "", err
 		}
 	} else {
@@ -96,7 +93,7 @@ func (o *vitSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error) {
 		if err != nil {
 			return "", err
 		}
-		if err := applyDefaults(f, spec.kind); err != nil {
+		if err := setDefaults(f, dataDefaults[spec.kind]); err != nil {
 			return "", err
 		}
 	}

@@ -60,10 +60,7 @@ func (o *vqvaeSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error)
 		return "", usagef("--out is missing: name a folder for the results")
 	}
 	if o.resume {
-		if checkpoint, err = lastCheckpoint(o.out); err != nil {
-			return "", err
-		}
-		if err := takeUp(f, checkpoint); err != nil {
+		if checkpoint, err = goOn(f, o.out); err != nil {
 			return "", err
 		}
 		return checkpoint, o.check()
@@ -75,10 +72,8 @@ func (o *vqvaeSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error)
 	if err != nil {
 		return "", err
 	}
-	for name, value := range vqvaeDefaults[spec.kind] {
-		if err := setDefault(f, name, value); err != nil {
-			return "", err
-		}
+	if err := setDefaults(f, vqvaeDefaults[spec.kind]); err != nil {
+		return "", err
 	}
 	if err := o.check(); err != nil {
 		return "", err

@@ -137,16 +137,23 @@ func AttentionBackward[T Float](dq, dk, dv, scores, q, k, v, weights, dropped, d
 func scoresBackward[T Float](ds, weights, left []T, p float64) {
 	weights, left = weights[:len(ds)], left[:len(ds)]
 	sum := T(dot(left, ds))
-	scale := T(1 / (1 - p))
+	if p > 0 {
+		undrop(ds, left, p)
+	}
 	for j, d := range ds {
-		if p > 0 {
-			// A weight of 0 looks dropped, which makes no difference.
-			if left[j] == 0 {
-				d *= 0
-			} else {
-				d *= scale
-			}
-		}
 		ds[j] = weights[j] * (d - sum)
+	}
+}
+
+// undrop turns the gradient of the weights that dropout left into that of all.
+func undrop[T Float](d, left []T, p float64) {
+	scale := T(1 / (1 - p))
+	for j := range d {
+		// A weight of 0 looks dropped, which makes no difference.
+		if left[j] == 0 {
+			d[j] *= 0
+		} else {
+			d[j] *= scale
+		}
 	}
 }

@@ -2,8 +2,8 @@ package kernel
 
 import "tessera/graph/kernel/simd"
 
-// attention32 is Attention, or AttentionWeights if y is nil, strip by strip of queries: scores, softmax and the
-// average of values while they are in cache.
+// attention32 is Attention, or AttentionWeights if y is nil, strip by strip of
+// queries: scores, softmax and the average of values while they are in cache.
 func attention32(y, weights, dropped, q, k, v, mask []float32, at Mask, c Heads, key Key) {
 	const run = 196 // queries of a job at most
 	runs := (c.N + run - 1) / run
@@ -59,19 +59,6 @@ func maskedSoftmax(s, mask []float32, at Mask, first, n int) {
 	for r := 0; r*n < len(s); r++ {
 		w := s[r*n : (r+1)*n]
 		simd.Softmax(w, w, maskRow(at, mask, first+r), n, 1)
-	}
-}
-
-// undrop turns the gradient of the weights that dropout left into that of all.
-func undrop(d, left []float32, p float64) {
-	scale := float32(1 / (1 - p))
-	for j := range d {
-		// A weight of 0 looks dropped, which makes no difference.
-		if left[j] == 0 {
-			d[j] *= 0
-		} else {
-			d[j] *= scale
-		}
 	}
 }
 

@@ -1,5 +1,7 @@
 package kernel
 
+import "tessera/graph/kernel/simd"
+
 // Finish is what becomes of a product x Wᵀ while its rows are in cache:
 //
 //	y = act(x Wᵀ + bias) + residual
@@ -55,4 +57,22 @@ func (f *Finish[T]) block(y []T, i, m, j, n, width int) {
 			addRow(row, row, 1, f.Residual[lo:hi], 1)
 		}
 	}
+}
+
+// biasActivate sets y = a(x + bias) and, unless d is nil, d = a'(x + bias), for
+// one row. bias may be nil, and y may be x.
+func biasActivate[T Float](y, d, x, bias []T, a Activation) {
+	if fast[T]() {
+		simd.BiasActivate(singles(y), singles(d), singles(x), singles(bias), simd.Activation(a))
+		return
+	}
+	if bias != nil {
+		addRow(y, x, 1, bias, 1)
+		x = y
+	}
+	if d != nil {
+		fill(d, 1)
+		activateBackward(d, x, d, a)
+	}
+	activate(y, x, a)
 }

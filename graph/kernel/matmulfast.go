@@ -2,7 +2,7 @@ package kernel
 
 import "tessera/graph/kernel/simd"
 
-// product32 is a product in float32 on packages simd's tiles. Elements of C do
+// product32 is a product in float32 on package simd's tiles. Elements of C do
 // not depend on the rows and columns computed with them, so that a program for
 // one row gives the bytes of a program for many. The exception is a single row
 // times a B that is stored transposed and not packed.
@@ -174,7 +174,7 @@ func (p *product32) tiled(acc bool) {
 		}
 		for l := 0; l < p.k; l += depth {
 			k := min(depth, p.k-l)
-			panels := p.panels(buf, l, k, jc, n)
+			panels := p.panels(packParallel, buf, l, k, jc, n)
 			last := l+k == p.k
 			Parallel(down*wide, func(t int) {
 				i, j := t/wide*rows, t%wide*cols
@@ -189,19 +189,12 @@ func (p *product32) tiled(acc bool) {
 	}
 }
 
-// panels returns columns jc … of B at depth l, packing them in parallel.
-func (p *product32) panels(buf *[]float32, l, k, jc, n int) []float32 {
+// panels returns columns jc … of B at depth l, packed in buf unless they are.
+func (p *product32) panels(pack func([]float32, bool, []float32, int, int, int), buf *[]float32, l, k, jc, n int) []float32 {
 	if p.packed != nil {
 		return p.packed.at(l, k, jc)
 	}
-	nr := simd.PanelWidth()
-	count := (n + nr - 1) / nr
-	run := max(1, count/blockJobs, 4096/(nr*k))
-	Parallel((count+run-1)/run, func(t int) {
-		for q := t * run; q < min(count, (t+1)*run); q++ {
-			simd.PackPanel((*buf)[q*nr*k:(q+1)*nr*k], p.tb, p.b[offset(p.tb, l, jc+q*nr, p.ldb):], p.ldb, k, min(nr, n-q*nr))
-		}
-	})
+	pack(*buf, p.tb, p.b[offset(p.tb, l, jc, p.ldb):], p.ldb, k, n)
 	return *buf
 }
 
@@ -223,13 +216,7 @@ func (p *product32) tiledSerial(acc bool) {
 		}
 		for l := 0; l < p.k; l += depth {
 			k := min(depth, p.k-l)
-			var panels []float32
-			if p.packed != nil {
-				panels = p.packed.at(l, k, jc)
-			} else {
-				panels = *buf
-				packPanels(panels, p.tb, p.b[offset(p.tb, l, jc, p.ldb):], p.ldb, k, n)
-			}
+			panels := p.panels(packPanels, buf, l, k, jc, n)
 			for i := 0; i < p.m; i += blockRows {
 				p.block(i, min(blockRows, p.m-i), l, k, jc, n, panels, acc || l > 0)
 			}
@@ -301,6 +288,16 @@ func packPanels(panels []float32, tb bool, b []float32, ldb, k, n int) {
 	for j := 0; j < n; j += nr {
 		simd.PackPanel(panels[j*k:(j+nr)*k], tb, b[offset(tb, 0, j, ldb):], ldb, k, min(nr, n-j))
 	}
+}
+
+// packParallel is packPanels on all cores.
+func packParallel(panels []float32, tb bool, b []float32, ldb, k, n int) {
+	nr := simd.PanelWidth()
+	run := nr * max(1, n/nr/blockJobs, 4096/(nr*k)) // columns of a part
+	Parallel((n+run-1)/run, func(t int) {
+		j := t * run
+		packPanels(panels[j*k:], tb, b[offset(tb, 0, j, ldb):], ldb, k, min(run, n-j))
+	})
 }
 
 // up rounds up to a multiple of unit.

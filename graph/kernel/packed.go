@@ -17,13 +17,9 @@ func Pack[T Float](tb bool, n, k int, b []T, ldb int) *Packed {
 		return nil
 	}
 	p := &Packed{n: n, k: k, level: simd.Active(), data: make([]float32, up(n, simd.PanelWidth())*k)}
-	nr, x := simd.PanelWidth(), singles(b)
 	for l := 0; l < k; l += depth {
 		d := min(depth, k-l)
-		to := p.at(l, d, 0)
-		Parallel((n+nr-1)/nr, func(q int) {
-			simd.PackPanel(to[q*nr*d:(q+1)*nr*d], tb, x[offset(tb, l, q*nr, ldb):], ldb, d, min(nr, n-q*nr))
-		})
+		packParallel(p.at(l, d, 0), tb, singles(b)[offset(tb, l, 0, ldb):], ldb, d, n)
 	}
 	return p
 }

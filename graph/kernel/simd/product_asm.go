@@ -25,8 +25,8 @@ func one(b bool) int {
 }
 
 // PackPanel writes k rows of w ≤ PanelWidth columns of op(B) to a panel: rows
-// of PanelWidth numbers, those beyond w arbitrary. b starts at the
-// first element; tb says that it holds the transpose.
+// of PanelWidth numbers, those beyond w arbitrary. b starts at the first
+// element; tb says that it holds the transpose.
 func PackPanel(panel []float32, tb bool, b []float32, ldb, k, w int) {
 	if k == 0 || w == 0 {
 		return
