@@ -122,26 +122,30 @@ func (p *product32) raw(acc, parallel bool) bool {
 	if p.tb || p.packed != nil || !simd.Raw(p.m) || !few && (p.k*p.n > rawSize || p.ldb%256 == 0) {
 		return false
 	}
+	switch unit := 128; {
+	case !parallel:
+		p.rawBlock(acc, 0, p.m, 0, p.n)
+	case few:
+		if p.m == 1 {
+			unit = 1536 // long runs of B's rows
+		}
+		inRuns(true, p.n, unit, p.m*p.k, func(lo, hi int) { p.rawBlock(acc, 0, p.m, lo, hi-lo) })
+	default:
+		inRuns(true, p.m, 14, p.n*p.k, func(lo, hi int) { p.rawBlock(acc, lo, hi-lo, 0, p.n) })
+	}
+	return true
+}
+
+// rawBlock computes a block of C from A and B as they are stored.
+func (p *product32) rawBlock(acc bool, i, m, j, n int) {
 	rsa, csa := p.lda, 1
 	if p.ta {
 		rsa, csa = 1, p.lda
 	}
-	block := func(i, m, j, n int) {
-		for l := 0; l < p.k; l += depth {
-			simd.MulRaw(m, n, min(depth, p.k-l), p.alpha, p.a[i*rsa+l*csa:], rsa, csa, p.b[l*p.ldb+j:], p.ldb, acc || l > 0, p.c[i*p.ldc+j:], p.ldc)
-		}
-		p.done(i, m, j, n)
+	for l := 0; l < p.k; l += depth {
+		simd.MulRaw(m, n, min(depth, p.k-l), p.alpha, p.a[i*rsa+l*csa:], rsa, csa, p.b[l*p.ldb+j:], p.ldb, acc || l > 0, p.c[i*p.ldc+j:], p.ldc)
 	}
-	if few {
-		unit := 128
-		if p.m == 1 {
-			unit = 1536 // long runs of B's rows
-		}
-		inRuns(parallel, p.n, unit, p.m*p.k, func(lo, hi int) { block(0, p.m, lo, hi-lo) })
-	} else {
-		inRuns(parallel, p.m, 14, p.n*p.k, func(lo, hi int) { block(lo, hi-lo, 0, p.n) })
-	}
-	return true
+	p.done(i, m, j, n)
 }
 
 // inRuns divides n items of cost multiplications into runs of a multiple of unit.
