@@ -83,6 +83,28 @@ func (r *clipRun) validate(ctx context.Context) (result train.Result, err error)
 // quiet is no progress.
 func quiet(int) error { return nil }
 
+// heldOut names the part of combinations that are never seen in training.
+const heldOut = "held-out"
+
+// combinations lists pairs with the share of their images classified right, and what
+// the others were mostly taken for.
+func combinations(scores []classScore, pairs []data.Pair) string {
+	var list []string
+	for _, p := range pairs {
+		for _, s := range scores {
+			if s.Label != p.String() {
+				continue
+			}
+			text := fmt.Sprintf("%s %.1f %%", s.Label, 100*s.Accuracy)
+			if s.Taken > 0 {
+				text += fmt.Sprintf(" (else mostly %s)", s.TakenFor)
+			}
+			list = append(list, text)
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
 // finish saves, evaluates and reports the model.
 func (r *clipRun) finish(ctx context.Context, w io.Writer, start time.Time) error {
 	if r.trainer.EMA != nil {
@@ -99,7 +121,7 @@ func (r *clipRun) finish(ctx context.Context, w io.Writer, start time.Time) erro
 	for _, part := range []struct {
 		name string
 		data data.Dataset
-	}{{"validation", r.parts.val}, {"test", r.parts.test}, {"held-out", r.held}} {
+	}{{"validation", r.parts.val}, {"test", r.parts.test}, {heldOut, r.held}} {
 		if part.data == nil {
 			continue
 		}
@@ -108,13 +130,9 @@ func (r *clipRun) finish(ctx context.Context, w io.Writer, start time.Time) erro
 			return errors.Wrap(err, part.name)
 		}
 		m.print(t, part.name)
-	}
-	var held []string
-	for _, p := range r.heldAs {
-		held = append(held, p.String())
-	}
-	if len(held) > 0 {
-		fmt.Fprintf(t, "never seen in training\t%s\n", strings.Join(held, ", "))
+		if part.name == heldOut {
+			fmt.Fprintf(t, "never seen in training\t%s\n", combinations(m.ByClass, r.heldAs))
+		}
 	}
 	fmt.Fprintf(t, "logit scale\t%.2f\n", math.Exp(float64(r.LogitScale.Float32s()[0])))
 	fmt.Fprintf(t, "parameters\t%s\n", thousands(r.Params().Size()))

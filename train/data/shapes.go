@@ -85,34 +85,38 @@ func (p Pair) String() string { return shapeColors[p.Color] + " " + shapeKinds[p
 func (p Pair) label() int { return p.Color*len(shapeKinds) + p.Kind }
 
 // HoldOut divides all pairs at random into those to train with and n held out to
-// test whether a model composes what it knows. Every color and every shape is
-// seen in at least two pairs, which bounds n by 18, or less for some seeds: more
-// is an error.
+// test whether a model composes what it knows. Colors are held out as evenly as
+// can be, and so are shapes, so that a seed does not decide how well each is
+// known. Every color and every shape is seen in at least two pairs, which bounds
+// n by 18, or less for some seeds: more is an error.
 func HoldOut(n int, seed uint64) (seen, held []Pair, err error) {
 	const least = 2
-	var colors [len(shapeColors)]int
-	var kinds [len(shapeKinds)]int
-	var all []Pair
-	for c := range shapeColors {
-		for k := range shapeKinds {
-			all = append(all, Pair{c, k})
-			colors[c]++
-			kinds[k]++
-		}
-	}
-	r := stream(seed, forHoldout, 0, 0)
-	for _, i := range r.Perm(len(all)) {
-		p := all[i]
-		if len(held) < n && colors[p.Color] > least && kinds[p.Kind] > least {
-			colors[p.Color]--
-			kinds[p.Kind]--
-			held = append(held, p)
-		} else {
-			seen = append(seen, p)
+	const colors, kinds = len(shapeColors), len(shapeKinds)
+	var ofColor [colors]int // pairs held out
+	var ofKind [kinds]int
+	order := stream(seed, forHoldout, 0, 0).Perm(colors * kinds)
+	out := map[Pair]bool{}
+	// Where an even division leads nowhere, a less even one is taken.
+	for slack := 0; len(held) < n && slack < colors; slack++ {
+		color := min((n+colors-1)/colors+slack, kinds-least)
+		kind := min((n+kinds-1)/kinds+slack, colors-least)
+		for _, i := range order {
+			p := Pair{i / kinds, i % kinds}
+			if len(held) < n && !out[p] && ofColor[p.Color] < color && ofKind[p.Kind] < kind {
+				ofColor[p.Color]++
+				ofKind[p.Kind]++
+				out[p] = true
+				held = append(held, p)
+			}
 		}
 	}
 	if n < 0 || len(held) < n {
-		return nil, nil, errors.Errorf("data: shapes: cannot hold out %d of %d pairs, at most %d with this seed", n, len(all), len(held))
+		return nil, nil, errors.Errorf("data: shapes: cannot hold out %d of %d pairs, at most %d with this seed", n, len(order), len(held))
+	}
+	for _, i := range order {
+		if p := (Pair{i / kinds, i % kinds}); !out[p] {
+			seen = append(seen, p)
+		}
 	}
 	return seen, held, nil
 }

@@ -188,6 +188,9 @@ func TestHoldOut(t *testing.T) {
 				if colors[c] < 2 || kinds[c%5] < 2 {
 					t.Errorf("%d held out, seed %d: color %d or shape %d is hardly seen", n, seed, c, c%5)
 				}
+				if n == 6 && (colors[c] != 4 || kinds[c%5] < 4) {
+					t.Errorf("seed %d: color %d is seen in %d pairs and shape %d in %d, want an even division", seed, c, colors[c], c%5, kinds[c%5])
+				}
 			}
 		}
 	}
