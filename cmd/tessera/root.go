@@ -31,16 +31,64 @@ func newRoot() *cobra.Command {
 Results go to standard output, progress to standard error. The exit code is 0,
 1 if the command failed, or 2 if it was called wrongly.`)
 	root.Example = `  tessera vit train --data shapes --out runs/shapes
-  tessera vit eval --model runs/shapes --data shapes
   tessera vit predict --model runs/shapes photo.jpg`
 	root.SilenceErrors = true
 	root.SilenceUsage = true
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetUsageTemplate(contents)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newViT(), newClip(), newVQVAE(), newDALLE(), newFlamingo(), newVerify(), newInspect())
+	root.AddGroup(
+		&cobra.Group{ID: "start", Title: "Start here:"},
+		&cobra.Group{ID: "models", Title: "Models:"},
+		&cobra.Group{ID: "tools", Title: "Tools:"},
+	)
+	root.SetHelpCommandGroupID("tools")
+	chapter := func(id string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = id
+		}
+		root.AddCommand(commands...)
+	}
+	chapter("start",
+		newVersion(),
+	)
+	chapter("models",
+		newClip(),
+		newDALLE(),
+		newFlamingo(),
+		newViT(),
+		newVQVAE(),
+	)
+	chapter("tools",
+		newCompletion(),
+		newInspect(),
+		newVerify(),
+	)
 	checkArgs(root)
+	completeFlags(root)
 	return root
 }
+
+// contents is cobra's template, with the commands of a model under its name and
+// without what the first line of a help has said already.
+const contents = `Usage:{{if .HasAvailableSubCommands}}
+  {{.CommandPath}} COMMAND{{else}}
+  {{.UseLine}}{{end}}{{if .HasExample}}
+
+Examples:
+{{.Example}}{{end}}{{if .HasAvailableSubCommands}}{{$commands := .Commands}}{{if .Groups}}{{range $group := .Groups}}
+
+{{.Title}}{{range $commands}}{{if and (eq .GroupID $group.ID) (or .IsAvailableCommand (eq .Name "help"))}}
+  {{rpad .Name .NamePadding}}  {{.Short}}{{if .HasAvailableSubCommands}}
+  {{rpad "" .NamePadding}}  {{range .Commands}}{{if .IsAvailableCommand}} {{.Name}}{{end}}{{end}}{{end}}{{end}}{{end}}{{end}}{{else}}
+
+Commands:{{range $commands}}{{if .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}}  {{.Short}}{{end}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableSubCommands}}
+
+{{.CommandPath}} COMMAND --help tells more about a command.{{end}}
+`
 
 func newViT() *cobra.Command {
 	cmd := group("vit", "Classify images with a Vision Transformer",
