@@ -107,7 +107,7 @@ func BenchmarkCached(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(bb.batch*b.N)/b.Elapsed().Seconds(), "pairs/s")
-			b.ReportMetric(float64(cached.Bytes())/1e6, "MB")
+			b.ReportMetric(float64(cached.Usage().Buffers)/1e6, "MB")
 		})
 	}
 }

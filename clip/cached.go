@@ -7,6 +7,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"tessera/graph"
+	"tessera/graph/op"
 )
 
 // Cached computes the loss and the gradients of a batch in chunks, exactly: no
@@ -248,9 +249,21 @@ func slice(v *tensor.Dense, i, n int) *tensor.Dense {
 // Grads returns the gradients of the last run, overwritten by the next.
 func (c *Cached) Grads() []graph.Grad { return c.grads }
 
-// Bytes is the memory that the results of operations take.
-func (c *Cached) Bytes() int64 {
-	return c.embed.Usage().Buffers + c.rows.Usage().Buffers + c.back.Usage().Buffers
+// Usage tells how many bytes the results of operations take, and the work of a
+// batch: every chunk is embedded twice.
+func (c *Cached) Usage() op.Usage {
+	var u op.Usage
+	chunks := int64(c.batch / c.chunk)
+	for _, p := range []struct {
+		usage op.Usage
+		runs  int64
+	}{{c.embed.Usage(), chunks}, {c.rows.Usage(), chunks}, {c.back.Usage(), chunks}} {
+		u.Results += p.usage.Results
+		u.Live += p.usage.Live
+		u.Buffers += p.usage.Buffers
+		u.FLOPs += p.runs * p.usage.FLOPs
+	}
+	return u
 }
 
 // Close frees what the programs hold.

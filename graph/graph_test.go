@@ -203,8 +203,12 @@ func TestMemoryStaysOverManyRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if u := p.Usage(); u.Buffers >= u.Results {
+	u := p.Usage()
+	if u.Buffers >= u.Results {
 		t.Errorf("%d bytes of buffers for %d bytes of results: none is shared", u.Buffers, u.Results)
+	}
+	if want := int64(6 * 2 * 4 * 8 * 8); u.FLOPs != want {
+		t.Errorf("%d operations in six products of 4×8 by 8×8, want %d", u.FLOPs, want)
 	}
 	in := graph.Values{"x": dense(make([]float32, 32), 4, 8)}
 	run := func(n int) uint64 {

@@ -275,7 +275,7 @@ func (p *Program) Grads() []Grad {
 // with the seed of the options.
 func (p *Program) SetStep(step uint64) { p.b.noise.Step = step }
 
-// Usage tells how many bytes the program's results take.
+// Usage tells how many bytes the program's results take, and the work of a run.
 func (p *Program) Usage() op.Usage { return p.usage }
 
 // Nodes lists the nodes of the graph, for tests that inspect it.

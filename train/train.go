@@ -8,6 +8,7 @@ import (
 	"github.com/pkg/errors"
 
 	"tessera/graph"
+	"tessera/graph/op"
 	"tessera/train/data"
 	"tessera/train/optim"
 )
@@ -53,6 +54,7 @@ type Trainer struct {
 	best  *float64 // metric of the best checkpoint
 	last  string   // newest checkpoint
 	first int      // examples seen before Run
+	usage op.Usage
 }
 
 // Gradients computes the loss of a micro-batch and its gradients by the trained
@@ -63,6 +65,8 @@ type Gradients interface {
 	Run(batch graph.Values) (loss float64, err error)
 	// Grads returns those of the last run, overwritten by the next.
 	Grads() []graph.Grad
+	// Usage tells the memory and the work of a run.
+	Usage() op.Usage
 }
 
 // compiled is the program of a model's loss.
@@ -77,6 +81,9 @@ func (c compiled) Run(batch graph.Values) (loss float64, err error) {
 
 // Done is the number of steps done, from 0, those before a resumption included.
 func (t *Trainer) Done() int { return t.done }
+
+// Usage tells the memory and the work of a micro-batch, after Run began.
+func (t *Trainer) Usage() op.Usage { return t.usage }
 
 // Run trains until Steps are done, a hook returns [ErrStop], or ctx is
 // cancelled. A cancelled run finishes its step with hooks and all, so that a
@@ -105,6 +112,7 @@ func (t *Trainer) Run(ctx context.Context) error {
 		defer prog.Close()
 		source = compiled{prog}
 	}
+	t.usage = source.Usage()
 	next, stop := iter.Pull2(t.Data(t.done * t.micros()))
 	defer stop()
 

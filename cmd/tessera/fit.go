@@ -48,12 +48,15 @@ func wantEmpty(out string) error {
 }
 
 // runLogged trains, from a checkpoint unless it is "", and keeps the log of the
-// whole run in the folder out.
+// whole run in the folder out. A dry run is only tried and told.
 func runLogged(ctx context.Context, t *train.Trainer, checkpoint, out string, clock func() time.Time, hooks func(*train.Log) []train.Hook) error {
 	if checkpoint != "" {
 		if err := t.Resume(checkpoint); err != nil {
 			return err
 		}
+	}
+	if w := dryRun(ctx); w != nil {
+		return rehearse(ctx, t, w, clock)
 	}
 	if err := os.MkdirAll(out, 0o777); err != nil {
 		return errors.Wrapf(err, "--out %s", out)

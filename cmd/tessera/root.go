@@ -63,6 +63,8 @@ Results go to standard output, progress to standard error. The exit code is 0,
 		newInspect(),
 		newVerify(),
 	)
+	addDryRun(root)
+	addConfig(root)
 	checkArgs(root)
 	completeFlags(root)
 	return root

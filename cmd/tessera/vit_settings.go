@@ -77,7 +77,7 @@ func (o *vitSettings) bind(f *pflag.FlagSet) {
 
 // free are the flags that may change when a run is resumed: they have no
 // influence on its weights.
-var free = []string{"out", "resume", "workers", "keep", "save-every", "help"}
+var free = []string{"out", "resume", "workers", "keep", "save-every", "help", "config", "dry-run"}
 
 // dataDefaults are the values of flags that suit a data set.
 var dataDefaults = map[string]map[string]string{

@@ -7,8 +7,9 @@ import (
 	"tessera/graph/kernel"
 )
 
-// Usage tells how many bytes of results a graph needs.
+// Usage tells how many bytes of results a graph needs, and its work.
 type Usage struct {
+	FLOPs   int64 // of the forward products, a multiply-add counted as two
 	Results int64 // bytes of all results, if none shared memory
 	Live    int64 // most bytes in use at one time
 	Buffers int64 // bytes allocated
@@ -20,11 +21,13 @@ type Usage struct {
 func Allocate(order G.Nodes, to func(*G.Node) G.Nodes, keep G.Nodes) Usage {
 	last := lastUse(order, to, keep)
 	plans := map[tensor.Dtype]*plan{}
+	var u Usage
 	for t, n := range order {
 		o, ok := n.Op().(*Operation)
 		if !ok || o.master != nil {
 			continue
 		}
+		u.FLOPs += o.flops
 		if plans[o.dtype] == nil {
 			plans[o.dtype] = &plan{}
 		}
@@ -34,7 +37,6 @@ func Allocate(order G.Nodes, to func(*G.Node) G.Nodes, keep G.Nodes) Usage {
 			}
 		}
 	}
-	var u Usage
 	var f32 []float32
 	var f64 []float64
 	for dt, p := range plans {

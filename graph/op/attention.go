@@ -47,6 +47,7 @@ func Attention(q, k, v, mask *G.Node, c AttentionConfig) (*G.Node, error) {
 		name:     "attention",
 		outputs:  outputs,
 		optional: true,
+		flops:    multiplyAdds(h.B, h.H, h.N, h.M, h.K+h.V),
 		forward:  compute{attention[float32](h, aligned, c), attention[float64](h, aligned, c)},
 		backward: func(in G.Nodes, out, grad *G.Node, need []bool) (G.Nodes, error) {
 			return attentionBackward(h, aligned, in, out, grad, need)

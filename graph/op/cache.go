@@ -69,6 +69,7 @@ func CachedAttention(q, k, v, keys, values, past, mask *G.Node, c CacheConfig) (
 	return apply(spec{
 		name:    "cached_attention",
 		outputs: []tensor.Shape{{h.B, h.N, h.H * h.V}, {h.B, h.H, ch.QueryRows(), h.M}}, // and scratch
+		flops:   multiplyAdds(h.B, h.H, h.N, h.M, h.K+h.V),
 		forward: compute{cachedAttention[float32](ch), cachedAttention[float64](ch)},
 	}, args(q, k, v, keys, values, past, mask)...)
 }

@@ -23,6 +23,7 @@ func Conv2D(x, w, bias *G.Node, stride, padding int) (*G.Node, error) {
 	return apply(spec{
 		name:    "conv2d",
 		outputs: []tensor.Shape{{k.B, k.O, k.OH, k.OW}, scratch(k.Scratch())},
+		flops:   multiplyAdds(k.B, k.O, k.OH, k.OW, k.C, k.KH, k.KW),
 		forward: compute{convolve[float32](k), convolve[float64](k)},
 		backward: func(in G.Nodes, _, grad *G.Node, need []bool) (G.Nodes, error) {
 			return gradient(in, need,

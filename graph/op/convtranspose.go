@@ -31,6 +31,7 @@ func ConvTranspose2D(x, w, bias *G.Node, stride, padding, outputPadding int) (*G
 	return apply(spec{
 		name:    "conv_transpose2d",
 		outputs: []tensor.Shape{{k.B, k.C, k.H, k.W}, scratch(k.InputScratch())},
+		flops:   multiplyAdds(k.B, k.O, k.OH, k.OW, k.C, k.KH, k.KW),
 		forward: compute{convolveTransposed[float32](k), convolveTransposed[float64](k)},
 		backward: func(in G.Nodes, _, grad *G.Node, need []bool) (G.Nodes, error) {
 			return gradient(in, need,

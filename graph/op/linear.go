@@ -47,9 +47,19 @@ func Linear(x, weight, bias *G.Node, c LinearConfig) (*G.Node, error) {
 		name:     "linear",
 		outputs:  outputs,
 		optional: true,
+		flops:    multiplyAdds(k.rows, k.width, k.out),
 		forward:  compute{linearForward[float32](k), linearForward[float64](k)},
 		backward: k.backward,
 	}, present(x, weight, bias, c.Residual)...)
+}
+
+// multiplyAdds is the product of sizes, counted twice.
+func multiplyAdds(sizes ...int) int64 {
+	n := int64(2)
+	for _, s := range sizes {
+		n *= int64(s)
+	}
+	return n
 }
 
 // rowsOf counts the rows of a shape, along its last axis.

@@ -39,6 +39,7 @@ func MatMul(a, b *G.Node, ta, tb bool) (*G.Node, error) {
 	return apply(spec{
 		name:    "matmul",
 		outputs: []tensor.Shape{append(lead.Clone(), m, n)},
+		flops:   multiplyAdds(p.batch, p.m, p.n, p.k),
 		forward: compute{multiply[float32](p), multiply[float64](p)},
 		backward: func(in G.Nodes, _, grad *G.Node, need []bool) (G.Nodes, error) {
 			return gradient(in, need,

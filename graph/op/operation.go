@@ -21,7 +21,10 @@ type spec struct {
 	// optional says that outputs after the first are for taps only: the slice
 	// of one without is nil.
 	optional bool
-	forward  compute
+	// flops counts the floating-point operations of forward products, a
+	// multiply-add as two; 0 for everything else.
+	flops   int64
+	forward compute
 	// backward adds the nodes of the gradients; nil if there are none.
 	backward gradients
 }
