@@ -120,7 +120,7 @@ func (r *clipRun) batches(ctx context.Context) ([]safetensors.Tensor, error) {
 
 // testPairs are the images of a part, its captions, and which belong together.
 func (r *clipRun) testPairs(part data.Captioned) ([]safetensors.Tensor, error) {
-	l := &data.Loader{Dataset: part, BatchSize: r.batch, Workers: r.workers, Inputs: []data.Input{data.Images(r.input, nil)}}
+	l := &data.Loader{Dataset: part, BatchSize: r.batch, Workers: r.workers, Inputs: []data.Input{data.Images(r.embed.Input, nil)}}
 	v := r.Config.Vision
 	var images []float32
 	var image, text []int64
@@ -139,9 +139,9 @@ func (r *clipRun) testPairs(part data.Captioned) ([]safetensors.Tensor, error) {
 			n++
 		}
 	}
-	ids := make([][]int, len(t.all))
-	for i, caption := range t.all {
-		ids[i] = r.encode(caption)
+	ids, err := r.embed.Encode(t.all)
+	if err != nil {
+		return nil, err
 	}
 	packed, ends, err := r.Config.Text.Texts(ids, 0)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"tessera/clip"
 	"tessera/clip/bpe"
+	"tessera/clip/embed"
 	"tessera/graph"
 	"tessera/graph/safetensors"
 	"tessera/train"
@@ -114,7 +115,7 @@ func TestClipBatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	training, test := data.JoinCaptions(styles[0].Captions, styles[2].Captions), styles[1].Captions
-	input := clipPreprocess(3, 32)
+	input := embed.Preprocess(clip.VisionConfig{Channels: 3, ImageSize: 32})
 	const size = 3 * 32 * 32
 	// drawn tells whether rows are the images of a part, in order.
 	drawn := func(name string, part *data.Captions) []float32 {

@@ -66,10 +66,7 @@ func (o *classifyOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer e.Close()
-	if err := e.tokenizer(); err != nil {
-		return err
-	}
-	classifier, err := e.ZeroShot(names, templates, e.encode)
+	classifier, err := e.embed.ZeroShot(names, templates)
 	if err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ func (o *embedOptions) run(cmd *cobra.Command) error {
 	files, failed := imageFiles(o.images, log)
 	bad := 0
 	each := func(yield func(embedding) error) error {
-		rows, err := e.embedTexts(texts)
+		rows, err := e.embedTexts(cmd.Context(), texts)
 		if err != nil {
 			return err
 		}

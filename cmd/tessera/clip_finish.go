@@ -12,7 +12,6 @@ import (
 
 	"github.com/pkg/errors"
 
-	"tessera/clip"
 	"tessera/train"
 	"tessera/train/data"
 )
@@ -63,8 +62,8 @@ func (r *clipRun) validate(ctx context.Context) (result train.Result, err error)
 			}
 		}()
 	}
-	e := *r.embedder
-	e.Encoder = clip.NewEncoder(r.Model) // another one's weights are those of before
+	// One that has seen other weights would use those.
+	e := newEmbedder(r.Model, r.embed.Input, r.tokens, r.log)
 	defer e.Close()
 	m, err := e.measure(ctx, r.parts.val, r.texts.on(r.parts.val), r.batch, r.workers, quiet)
 	if err != nil {

@@ -1,17 +1,13 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"image"
 	"image/color"
-	"math"
-	"slices"
 
-	"github.com/pkg/errors"
 	"github.com/spf13/cobra"
-	"gorgonia.org/tensor"
 
+	"tessera/clip/embed"
 	"tessera/train/data"
 )
 
@@ -46,7 +42,7 @@ several texts there is a map for each.`,
 				return err
 			}
 			defer e.Close()
-			rows, err := e.embedTexts(texts)
+			rows, err := e.embed.Texts(cmd.Context(), texts)
 			if err != nil {
 				return err
 			}
@@ -54,14 +50,14 @@ several texts there is a map for each.`,
 			if err != nil {
 				return err
 			}
-			if im, err = e.input.Apply(im); err != nil {
+			if im, err = e.embed.Input.Apply(im); err != nil {
 				return err
 			}
-			maps, whole, err := e.heatmaps(cmd.Context(), im, rows)
+			maps, err := e.embed.HeatMaps(cmd.Context(), im, rows)
 			if err != nil {
 				return err
 			}
-			picture, err := drawHeatmaps(im, texts, maps, whole, e.Config.Vision.Grid())
+			picture, err := drawHeatmaps(im, texts, maps, e.Config.Vision.Grid())
 			if err != nil {
 				return err
 			}
@@ -69,7 +65,7 @@ several texts there is a map for each.`,
 				return err
 			}
 			for i, text := range texts {
-				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %q has cosine %.3f with the image\n", out, text, whole[i]); err != nil {
+				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %q has cosine %.3f with the image\n", out, text, maps[i].Cosine); err != nil {
 					return err
 				}
 			}
@@ -88,104 +84,8 @@ several texts there is a map for each.`,
 // maxHeatmaps keeps a picture to what a person can look at.
 const maxHeatmaps = 12
 
-// heatmaps gives a map of the patches for every text (rows of E), and the cosine
-// of the text with the whole image.
-func (e *embedder) heatmaps(ctx context.Context, im *data.Image, texts []float32) (maps []heatMap, whole []float64, err error) {
-	v, E := e.Config.Vision, e.ProjectionDim
-	C, S, grid := v.Channels, v.ImageSize, v.Grid()
-	size := C * S * S
-	k := max(1, grid/4) // patches along the side of the window
-	places := grid - k + 1
-	n := 1 + places*places
-	pixels := make([]float32, predictBatch*size) // the first image is whole, each other has a window
-	original := make([]float32, size)
-	if err := e.input.Normalize(original, im); err != nil {
-		return nil, nil, err
-	}
-	var rows []float32
-	for lo := 0; lo < n; lo += predictBatch {
-		if err := ctx.Err(); err != nil {
-			return nil, nil, err
-		}
-		count := min(predictBatch, n-lo)
-		for i := range count {
-			covered := pixels[i*size:][:size]
-			copy(covered, original)
-			if w := lo + i - 1; w >= 0 {
-				cover(covered, S, image.Rect(0, 0, k, k).Add(image.Pt(w%places, w/places)), v.PatchSize)
-			}
-		}
-		out, err := e.Images(tensor.New(tensor.WithShape(count, C, S, S), tensor.WithBacking(pixels[:count*size:count*size])))
-		if err != nil {
-			return nil, nil, err
-		}
-		rows = append(rows, out...)
-	}
-	for text := range slices.Chunk(texts, E) {
-		all := cosine(rows[:E], text)
-		falls := make([]float64, 0, n-1) // by window
-		for row := range slices.Chunk(rows[E:], E) {
-			falls = append(falls, all-cosine(row, text))
-		}
-		m := heatMap{cells: spread(falls, places, k)}
-		if err := m.stretch(); err != nil {
-			return nil, nil, err
-		}
-		maps, whole = append(maps, m), append(whole, all)
-	}
-	return maps, whole, nil
-}
-
-// cover fills a rectangle of patches in an image (C, S, S) with its mean color.
-func cover(pixels []float32, S int, r image.Rectangle, patch int) {
-	for plane := range slices.Chunk(pixels, S*S) {
-		mean := 0.0
-		for _, v := range plane {
-			mean += float64(v) / float64(len(plane))
-		}
-		for y := r.Min.Y * patch; y < r.Max.Y*patch; y++ {
-			for x := r.Min.X * patch; x < r.Max.X*patch; x++ {
-				plane[y*S+x] = float32(mean)
-			}
-		}
-	}
-}
-
-// spread gives every patch of a grid the mean of the windows over it: of k×k
-// patches, at places×places of the grid.
-func spread(windows []float64, places, k int) []float64 {
-	grid := places + k - 1
-	cells, count := make([]float64, grid*grid), make([]float64, grid*grid)
-	for i, v := range windows {
-		for y := i / places; y < i/places+k; y++ {
-			for x := i % places; x < i%places+k; x++ {
-				cells[y*grid+x] += v
-				count[y*grid+x]++
-			}
-		}
-	}
-	for i := range cells {
-		cells[i] /= count[i]
-	}
-	return cells
-}
-
-// stretch maps the least value, lo, to 0 and the greatest, hi, to 1.
-func (m *heatMap) stretch() error {
-	m.lo, m.hi = slices.Min(m.cells), slices.Max(m.cells)
-	for i, v := range m.cells {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return errors.New("the cosines are not numbers: are the weights of the model in order?")
-		}
-		if m.cells[i] = 0; m.hi > m.lo {
-			m.cells[i] = (v - m.lo) / (m.hi - m.lo)
-		}
-	}
-	return nil
-}
-
 // drawHeatmaps draws the image and the maps over it, each under its text.
-func drawHeatmaps(im *data.Image, texts []string, maps []heatMap, whole []float64, grid int) (*canvas, error) {
+func drawHeatmaps(im *data.Image, texts []string, maps []embed.HeatMap, grid int) (*canvas, error) {
 	const margin, gap, bar, head, letters = 24, 24, 12, 44, 16
 	colors, err := heatColors()
 	if err != nil {
@@ -213,14 +113,14 @@ func drawHeatmaps(im *data.Image, texts []string, maps []heatMap, whole []float6
 	c.text(x, y-10, "image", color.Black, false)
 	for i, m := range maps {
 		x, y := at(i + 1)
-		c.text(x, y-10, c.abridge(fmt.Sprintf("%s  (%.3f)", texts[i], whole[i]), side+bar), color.Black, false)
-		c.put(square.Add(image.Pt(x, y)), overlay(large, m.cells, grid, &colors), square, false)
+		c.text(x, y-10, c.abridge(fmt.Sprintf("%s  (%.3f)", texts[i], m.Cosine), side+bar), color.Black, false)
+		c.put(square.Add(image.Pt(x, y)), overlay(large, m.Cells, grid, &colors), square, false)
 		left := x + side + 8
 		for row := range side {
 			c.fill(image.Rect(left, y+row, left+bar, y+row+1), colors[255*(side-1-row)/(side-1)])
 		}
-		c.text(left+bar+4, y+letters-4, fmt.Sprintf("%+.2f", m.hi), color.Black, false)
-		c.text(left+bar+4, y+side, fmt.Sprintf("%+.2f", m.lo), color.Black, false)
+		c.text(left+bar+4, y+letters-4, fmt.Sprintf("%+.2f", m.Hi), color.Black, false)
+		c.text(left+bar+4, y+side, fmt.Sprintf("%+.2f", m.Lo), color.Black, false)
 	}
 	return c, nil
 }

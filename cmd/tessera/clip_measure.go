@@ -35,12 +35,12 @@ func (s *measured) accuracy() float64 { return float64(s.Correct) / float64(max(
 func (e *embedder) measure(ctx context.Context, ds data.Dataset, c captions, batch, workers int, progress func(done int) error) (*measured, error) {
 	var classify func(image []float32) []float64
 	l := &data.Loader{Dataset: ds, BatchSize: batch, Workers: workers,
-		Inputs: []data.Input{data.Images(e.input, nil)},
+		Inputs: []data.Input{data.Images(e.embed.Input, nil)},
 		OnSkip: func(name string, err error) { e.log.Warn("skipped", "image", name, "error", err.Error()) }}
 	K := len(c.classes)
 	if K > 0 {
 		var err error
-		if classify, err = e.classifier(c); err != nil {
+		if classify, err = e.classifier(ctx, c); err != nil {
 			return nil, err
 		}
 		l.Inputs = append(l.Inputs, data.Labels(K, 0))
@@ -56,7 +56,7 @@ func (e *embedder) measure(ctx context.Context, ds data.Dataset, c captions, bat
 		if err != nil {
 			return nil, errors.Wrapf(err, "stopped after %d images", s.Images)
 		}
-		rows, err := e.Images(m.Batch["image"])
+		rows, err := e.embed.Prepared(ctx, m.Batch["image"])
 		if err != nil {
 			return nil, err
 		}
@@ -98,7 +98,7 @@ func (e *embedder) measure(ctx context.Context, ds data.Dataset, c captions, bat
 	if c.own == nil {
 		return s, nil
 	}
-	rows, err := e.embedTexts(t.all)
+	rows, err := e.embedTexts(ctx, t.all)
 	if err != nil {
 		return nil, err
 	}
@@ -132,19 +132,16 @@ func (t *texts) add(captions []string) {
 // classifier gives the probabilities of the classes for an image. Where captions
 // tell more than the class, a class is as probable as all its captions together;
 // elsewhere the mean of its prompts stands for it.
-func (e *embedder) classifier(c captions) (func(image []float32) []float64, error) {
-	if err := e.tokenizer(); err != nil {
-		return nil, err
-	}
+func (e *embedder) classifier(ctx context.Context, c captions) (func(image []float32) []float64, error) {
 	if c.own == nil {
-		rows, err := e.ZeroShot(c.classes, c.templates, e.encode)
+		rows, err := e.embed.ZeroShot(c.classes, c.templates)
 		return func(image []float32) []float64 { return e.Probabilities(image, rows) }, err
 	}
 	var prompts []string
 	for text := range c.all {
 		prompts = append(prompts, text)
 	}
-	rows, err := e.embedTexts(prompts)
+	rows, err := e.embedTexts(ctx, prompts)
 	return func(image []float32) []float64 {
 		p := make([]float64, len(c.classes))
 		for i, v := range e.Probabilities(image, rows) {

@@ -2,13 +2,17 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"image"
 	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/pkg/errors"
 	"github.com/spf13/cobra"
+
+	"tessera/train/data"
 )
 
 // retrieveOptions are the flags of "clip retrieve".
@@ -70,7 +74,7 @@ func (o *retrieveOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer e.Close()
-	queries, lists, err := o.queries(e)
+	queries, lists, err := o.queries(cmd.Context(), e)
 	if err != nil {
 		return err
 	}
@@ -104,8 +108,8 @@ func (o *retrieveOptions) run(cmd *cobra.Command, args []string) error {
 }
 
 // queries embeds what is looked for, rows of E, and begins a list for each.
-func (o *retrieveOptions) queries(e *embedder) (rows []float32, lists []retrieved, err error) {
-	if rows, err = e.embedTexts(o.texts); err != nil {
+func (o *retrieveOptions) queries(ctx context.Context, e *embedder) (rows []float32, lists []retrieved, err error) {
+	if rows, err = e.embedTexts(ctx, o.texts); err != nil {
 		return nil, nil, err
 	}
 	for _, text := range o.texts {
@@ -114,15 +118,15 @@ func (o *retrieveOptions) queries(e *embedder) (rows []float32, lists []retrieve
 	if o.image == "" {
 		return rows, lists, nil
 	}
-	b := e.read([]string{o.image})
-	if len(b.faults) > 0 {
-		return nil, nil, errors.Wrap(b.faults[0].err, "--image")
+	im, err := data.DecodeFile(o.image, 0)
+	if err != nil {
+		return nil, nil, errors.Wrap(err, "--image")
 	}
-	row, err := e.Images(b.pixels)
+	row, err := e.embed.Images(ctx, []image.Image{im.Std()})
 	if err != nil {
 		return nil, nil, err
 	}
-	return append(rows, row...), append(lists, retrieved{Image: o.image, Files: []match{}}), nil
+	return append(rows, row[0]...), append(lists, retrieved{Image: o.image, Files: []match{}}), nil
 }
 
 // cosine is the inner product of rows of unit length.

@@ -55,6 +55,19 @@ func embeddings(t *testing.T, text string) []embedding {
 	return all
 }
 
+// embedFile embeds an image alone.
+func (e *embedder) embedFile(t *testing.T, file string) (row []float32) {
+	t.Helper()
+	failed, err := e.embedImages(t.Context(), []string{file}, func(_ string, r []float32) error {
+		row = r
+		return nil
+	})
+	if err != nil || failed > 0 {
+		t.Fatalf("%s: %d failed, error %v", file, failed, err)
+	}
+	return row
+}
+
 func apart(a, b []float32) float64 {
 	if len(a) != len(b) {
 		return math.Inf(1)
@@ -148,10 +161,7 @@ func TestClipEmbedImages(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	alone, err := e.Images(e.read([]string{filepath.Join(photos, "horse.png")}).pixels)
-	if err != nil {
-		t.Fatal(err)
-	}
+	alone := e.embedFile(t, filepath.Join(photos, "horse.png"))
 	if d := apart(alone, all[4].Embedding); d > 1e-6 {
 		t.Errorf("the horse alone is %g from itself among others", d)
 	}
@@ -196,12 +206,9 @@ func TestClipClassify(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	image, err := e.Images(e.read([]string{horse}).pixels)
-	if err != nil {
-		t.Fatal(err)
-	}
+	image := e.embedFile(t, horse)
 	names := []string{"horse", "cat", "dog"}
-	texts, err := e.embedTexts([]string{"a photo of a horse.", "a photo of a cat.", "a photo of a dog."})
+	texts, err := e.embedTexts(t.Context(), []string{"a photo of a horse.", "a photo of a cat.", "a photo of a dog."})
 	if err != nil {
 		t.Fatal(err)
 	}

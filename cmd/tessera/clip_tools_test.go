@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"image"
 	"image/png"
 	"math"
 	"os"
@@ -179,31 +178,6 @@ func TestClipHeatmap(t *testing.T) {
 		if im.Bounds().Dx() != width {
 			t.Errorf("%d texts: a picture of %v, want a width of %d", n, im.Bounds(), width)
 		}
-	}
-}
-
-func TestSpread(t *testing.T) {
-	// Windows of 2×2 at the four places of a 3×3 grid.
-	got := spread([]float64{1, 2, 3, 4}, 2, 2)
-	want := []float64{1, 1.5, 2, 2, 2.5, 3, 3, 3.5, 4}
-	if !slices.Equal(got, want) {
-		t.Errorf("%v, want %v", got, want)
-	}
-	pixels := []float32{0, 4, 8, 12, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2}
-	all := append(slices.Clone(pixels), pixels...)
-	cover(all, 4, image.Rect(0, 0, 2, 1), 2)
-	for _, plane := range [][]float32{all[:16], all[16:]} {
-		if !slices.Equal(plane, []float32{2.25, 2.25, 2.25, 2.25, 2.25, 2.25, 2.25, 2.25, 1, 1, 1, 1, 2, 2, 2, 2}) {
-			t.Errorf("covered: %v", plane)
-		}
-	}
-	m := heatMap{cells: []float64{1, 1, 1}}
-	if err := m.stretch(); err != nil || !slices.Equal(m.cells, []float64{0, 0, 0}) {
-		t.Errorf("a flat map: %v, error %v", m.cells, err)
-	}
-	m = heatMap{cells: []float64{1, math.NaN()}}
-	if err := m.stretch(); err == nil {
-		t.Error("no number: no error")
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"tessera/clip"
 	"tessera/clip/bpe"
+	"tessera/clip/embed"
 	"tessera/graph"
 	"tessera/train"
 	"tessera/train/data"
@@ -106,6 +107,7 @@ type clipRun struct {
 	texts   captions
 	trainer *train.Trainer
 	*embedder
+	tokens *bpe.Tokenizer
 	length int // tokens of a caption in training
 }
 
@@ -129,7 +131,7 @@ func (r *clipRun) open(checkpoint string) error {
 	if checkpoint != "" {
 		r.embedder, err = loadEmbedder(checkpoint, "", r.log)
 		if err == nil {
-			err = r.tokenizer()
+			r.tokens, err = r.embed.Tokens()
 		}
 	} else {
 		r.embedder, err = r.fresh(c)
@@ -195,10 +197,8 @@ func (r *clipRun) fresh(c clip.Config) (*embedder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &embedder{
-		Encoder: clip.NewEncoder(m), dir: r.out, tokens: tokens, log: r.log,
-		input: clipPreprocess(c.Vision.Channels, c.Vision.ImageSize),
-	}, nil
+	r.tokens = tokens
+	return newEmbedder(m, embed.Preprocess(c.Vision), tokens, r.log), nil
 }
 
 // freezeTower locks a tower (arXiv:2111.07991).
@@ -220,7 +220,7 @@ func (r *clipRun) save(dir string) error {
 	if err := r.tokens.Save(dir); err != nil {
 		return err
 	}
-	return r.input.Write(filepath.Join(dir, preprocessFile))
+	return r.embed.Input.Write(filepath.Join(dir, embed.PreprocessFile))
 }
 
 // objective is what training minimizes.
@@ -234,8 +234,8 @@ const keptImages = 1 << 30
 // plan makes the trainer and returns the steps of an epoch.
 func (r *clipRun) plan() (epoch int) {
 	l := &data.Loader{
-		Dataset: data.Keep(r.parts.train, r.input, keptImages), BatchSize: r.batch, Seed: r.seed, Workers: r.workers, Shuffle: true,
-		Inputs: []data.Input{data.Images(r.input, nil)},
+		Dataset: data.Keep(r.parts.train, r.embed.Input, keptImages), BatchSize: r.batch, Seed: r.seed, Workers: r.workers, Shuffle: true,
+		Inputs: []data.Input{data.Images(r.embed.Input, nil)},
 		OnSkip: func(name string, err error) { r.log.Warn("skipped", "image", name, "error", err.Error()) },
 	}
 	if n := len(r.texts.classes); n > 0 {

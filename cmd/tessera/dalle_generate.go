@@ -127,7 +127,7 @@ func (g *generating) run(cmd *cobra.Command) error {
 			return err
 		}
 		defer judge.Close()
-		if err := judge.tokenizer(); err != nil {
+		if _, err := judge.embed.Tokens(); err != nil {
 			return err
 		}
 	}
@@ -177,7 +177,7 @@ func (g *generating) run(cmd *cobra.Command) error {
 	}
 	n := len(images)
 	if judge != nil {
-		if images, err = g.keepBest(cmd.OutOrStdout(), judge, images); err != nil {
+		if images, err = g.keepBest(cmd.Context(), cmd.OutOrStdout(), judge, images); err != nil {
 			return err
 		}
 	}

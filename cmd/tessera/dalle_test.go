@@ -321,12 +321,12 @@ func TestRank(t *testing.T) {
 		}
 		images = append(images, ex.Image.Std())
 	}
-	order, err := e.rank("red", images)
+	order, err := e.rank(t.Context(), "red", images)
 	if err != nil || len(order) != 9 {
 		t.Fatalf("%d images, error %v", len(order), err)
 	}
 	for i, r := range order {
-		alone, err := e.rank("red", []image.Image{r.Image})
+		alone, err := e.rank(t.Context(), "red", []image.Image{r.Image})
 		if err != nil || math.Abs(float64(alone[0].similarity-r.similarity)) > 1e-5 {
 			t.Errorf("image %d: similarity %g, alone %v, error %v", i, r.similarity, alone, err)
 		}

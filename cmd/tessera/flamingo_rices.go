@@ -2,12 +2,13 @@ package main
 
 import (
 	"cmp"
+	"context"
+	"image"
 	"slices"
 	"time"
 
 	"github.com/pkg/errors"
 	"github.com/spf13/cobra"
-	"gorgonia.org/tensor"
 
 	"tessera/flamingo"
 	"tessera/train/data"
@@ -27,7 +28,7 @@ func (g *describing) similar(cmd *cobra.Command, d *describer) (flamingo.Sequenc
 		return none, err
 	}
 	ds := some(p.train, g.among)
-	query, err := e.embedExample(files(g.images[len(g.images)-1:]), 0)
+	query, err := e.embedExample(cmd.Context(), files(g.images[len(g.images)-1:]), 0)
 	if err != nil {
 		return none, err
 	}
@@ -44,7 +45,7 @@ func (g *describing) similar(cmd *cobra.Command, d *describer) (flamingo.Sequenc
 		if err := bar(i); err != nil {
 			return none, err
 		}
-		row, err := e.embedExample(ds, i)
+		row, err := e.embedExample(cmd.Context(), ds, i)
 		if err != nil {
 			log.Warn("skipped", "error", err.Error())
 			continue
@@ -77,21 +78,16 @@ func (g *describing) similar(cmd *cobra.Command, d *describer) (flamingo.Sequenc
 }
 
 // embedExample gives the row of an example's image.
-func (e *embedder) embedExample(ds data.Dataset, i int) ([]float32, error) {
+func (e *embedder) embedExample(ctx context.Context, ds data.Dataset, i int) ([]float32, error) {
 	ex, err := ds.Example(i)
 	if err != nil {
 		return nil, errors.Wrap(err, ex.Name)
 	}
-	im, err := e.input.Apply(ex.Image)
+	rows, err := e.embed.Images(ctx, []image.Image{ex.Image.Std()})
 	if err != nil {
 		return nil, errors.Wrap(err, ex.Name)
 	}
-	v := e.Config.Vision
-	x := tensor.New(tensor.WithShape(1, v.Channels, v.ImageSize, v.ImageSize), tensor.Of(tensor.Float32))
-	if err := e.input.Normalize(x.Float32s(), im); err != nil {
-		return nil, errors.Wrap(err, ex.Name)
-	}
-	return e.Images(x)
+	return rows[0], nil
 }
 
 // single is one example of a data set.

@@ -64,19 +64,19 @@ func newTower(dir string, log *slog.Logger) (*tower, error) {
 		}
 		v := e.Config.Vision
 		return &tower{
-			kind: kind, input: e.input, channels: v.Channels, side: v.ImageSize, patches: v.Tokens() - 1, width: v.HiddenSize,
+			kind: kind, input: e.embed.Input, channels: v.Channels, side: v.ImageSize, patches: v.Tokens() - 1, width: v.HiddenSize,
 			params:   e.Params(),
 			features: e.Vision.Features,
 			save: func(dir string) error {
 				if err := e.Save(dir); err != nil {
 					return err
 				}
-				if err := e.tokenizer(); err == nil { // images do without
-					if err := e.tokens.Save(dir); err != nil {
+				if tokens, err := e.embed.Tokens(); err == nil { // images do without
+					if err := tokens.Save(dir); err != nil {
 						return err
 					}
 				}
-				return e.input.Write(filepath.Join(dir, preprocessFile))
+				return e.embed.Input.Write(filepath.Join(dir, preprocessFile))
 			},
 		}, nil
 	}
