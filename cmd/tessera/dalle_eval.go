@@ -10,6 +10,7 @@ import (
 
 	"github.com/pkg/errors"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"tessera/dalle"
 	"tessera/train"
@@ -43,7 +44,7 @@ held out are counted apart.`,
 				return err
 			}
 			e.log, e.stderr, e.clock = logger(cmd), cmd.ErrOrStderr(), time.Now
-			s, err := e.run(cmd.Context())
+			s, err := e.run(cmd.Context(), cmd.Flags())
 			if err != nil {
 				return err
 			}
@@ -107,11 +108,12 @@ type fidelity struct {
 	Judged      *judged `json:"judged,omitempty"`
 }
 
-func (e *dalleEval) run(ctx context.Context) (*fidelity, error) {
+func (e *dalleEval) run(ctx context.Context, f *pflag.FlagSet) (*fidelity, error) {
 	p, err := loadPainter(e.dir)
 	if err != nil {
 		return nil, err
 	}
+	e.fit(p, f, e.log)
 	ds, split, err := e.data.open(p.image.Config)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image"
 	"io"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -35,7 +36,19 @@ func (o *drawing) bind(f *pflag.FlagSet) {
 	f.IntVar(&o.sampler.TopK, "top-k", 0, "draw from the k likeliest tokens; 0: from all")
 	f.Float64Var(&o.sampler.TopP, "top-p", 0, "draw from the fewest tokens that have this probability together; 0: from all")
 	f.Float64Var(&o.sampler.MinP, "min-p", 0, "draw from tokens of at least this share of the greatest probability; 0: from all")
-	f.Float64Var(&o.guidance, "guidance", 1, "how far to exaggerate the influence of the text, for models trained with --text-dropout; 1: not")
+	f.Float64Var(&o.guidance, "guidance", 2, "how far to exaggerate the influence of the text, for models trained with --text-dropout, others having 1; 1: not")
+}
+
+// fit takes the guidance from a model that knows no empty text, unless it was
+// asked for.
+func (o *drawing) fit(p *painter, f *pflag.FlagSet, log *slog.Logger) {
+	switch {
+	case p.TextDropout > 0:
+	case !f.Changed("guidance"):
+		o.guidance = 1
+	case o.guidance != 1:
+		log.Warn("the model was trained without --text-dropout: guidance has no meaning", "guidance", o.guidance)
+	}
 }
 
 func (o *drawing) check() error {
@@ -131,9 +144,7 @@ func (g *generating) run(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	if g.guidance != 1 && p.TextDropout == 0 {
-		log.Warn("the model was trained without --text-dropout: guidance has no meaning", "guidance", g.guidance)
-	}
+	g.fit(p, cmd.Flags(), log)
 	var prompts [][]int
 	for _, text := range g.texts {
 		ids, unknown, cut := p.encode(text)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"image"
 	"image/png"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -15,7 +16,9 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"tessera/dalle"
 	"tessera/train/data"
 )
 
@@ -232,6 +235,35 @@ func TestDALLEErrors(t *testing.T) {
 	for _, want := range []string{"without --text-dropout", "too long and was cut", "unknown=7</w>"} {
 		if code != exitOK || !strings.Contains(stderr, want) {
 			t.Errorf("exit code %d, message %q; want 0 and %q", code, stderr, want)
+		}
+	}
+}
+
+// Models that know no empty text are not guided unless that is asked for.
+func TestGuidanceFitsModel(t *testing.T) {
+	for _, tt := range []struct {
+		dropout float64
+		args    []string
+		want    float64
+		warns   bool
+	}{
+		{0.1, nil, 2, false},
+		{0.1, []string{"--guidance", "3"}, 3, false},
+		{0, nil, 1, false},
+		{0, []string{"--guidance", "1"}, 1, false},
+		{0, []string{"--guidance", "3"}, 3, true},
+	} {
+		var o drawing
+		f := pflag.NewFlagSet("", pflag.ContinueOnError)
+		o.bind(f)
+		if err := f.Parse(tt.args); err != nil {
+			t.Fatal(err)
+		}
+		var warned bytes.Buffer
+		m := &dalle.Model{Config: dalle.Config{TextDropout: tt.dropout}}
+		o.fit(&painter{Model: m}, f, slog.New(slog.NewTextHandler(&warned, nil)))
+		if o.guidance != tt.want || warned.Len() > 0 != tt.warns {
+			t.Errorf("dropout %g, flags %q: guidance %g, warning %q; want %g, %t", tt.dropout, tt.args, o.guidance, warned.String(), tt.want, tt.warns)
 		}
 	}
 }
