@@ -2,7 +2,7 @@
 // (arXiv:2103.00020).
 //
 // An [Index] holds items: each has an image, a text, or both, as unit vectors,
-// and metadata. Open gives one in a file of this machine; the packages below
+// and metadata. [Open] gives one in a file of this machine; the packages below
 // give the same over servers that grow further.
 package search
 
