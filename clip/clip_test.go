@@ -10,7 +10,6 @@ import (
 
 	"tessera/graph"
 	"tessera/graph/graphtest"
-	"tessera/graph/op"
 )
 
 // tiny is small enough for finite differences.
@@ -106,30 +105,6 @@ func TestGradients(t *testing.T) {
 				return Objective{Model: m, Labels: tt.labels}.Loss(b, 3)
 			})
 		})
-	}
-}
-
-func TestGraphHoldsNoStockOperation(t *testing.T) {
-	bias := -10.0
-	c := tiny()
-	c.LogitBias = &bias
-	m := newModel(t, c)
-	p, err := graph.Compile(func(b *graph.Builder) { b.Minimize(Objective{Model: m, Labels: true}.Loss(b, 2)) }, &graph.Options{Training: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	own := 0
-	for _, n := range p.Nodes() {
-		switch n.Op().(type) {
-		case nil:
-		case *op.Operation:
-			own++
-		default:
-			t.Errorf("stock operation %v", n.Op())
-		}
-	}
-	if own < 100 {
-		t.Errorf("%d operations, want both towers", own)
 	}
 }
 

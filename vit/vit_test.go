@@ -9,7 +9,6 @@ import (
 
 	"tessera/graph"
 	"tessera/graph/graphtest"
-	"tessera/graph/op"
 )
 
 // tiny is small enough for finite differences.
@@ -46,32 +45,6 @@ func TestGradients(t *testing.T) {
 				return m.Loss(b, 2)
 			})
 		})
-	}
-}
-
-func TestGraphHoldsNoStockOperation(t *testing.T) {
-	c := tiny()
-	c.HiddenDropout, c.DropPath = 0.1, 0.1
-	m, err := New(c, graph.Seed(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := graph.Compile(func(b *graph.Builder) { b.Minimize(m.Loss(b, 2)) }, &graph.Options{Training: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	own := 0
-	for _, n := range p.Nodes() {
-		switch n.Op().(type) {
-		case nil:
-		case *op.Operation:
-			own++
-		default:
-			t.Errorf("stock operation %v", n.Op())
-		}
-	}
-	if own < 50 {
-		t.Errorf("%d operations, want the whole model", own)
 	}
 }
 
