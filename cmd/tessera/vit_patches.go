@@ -29,7 +29,7 @@ and cut. Without a model the central square is resized to --size.`,
 			if out == "" {
 				return usagef("--out is missing: name the PNG file to write")
 			}
-			input := data.TimmPreprocess(224, 1)
+			var input data.Preprocess
 			f := cmd.Flags()
 			switch {
 			case dir != "" && (f.Changed("patch") || f.Changed("size")):
