@@ -139,8 +139,7 @@ func rowIsZero(row []float32) bool {
 // not what adds to activations or scales them.
 func (e *examination) decay(ps *graph.Params) {
 	const check = "decay groups"
-	var trainer struct{ Settings map[string]string }
-	if err := readOptional(filepath.Join(e.dir, "trainer.json"), &trainer); err == nil && trainer.Settings["decay-all"] == "true" {
+	if e.decaysAll() {
 		e.warn(check, "train without --decay-all", "the run decayed all parameters, biases and norms too, want matrices only")
 		return
 	}
@@ -168,6 +167,21 @@ func (e *examination) decay(ps *graph.Params) {
 	default:
 		e.ok(check, "%d of %d tensors decay, all matrices", decayed, trained)
 	}
+}
+
+// decaysAll tells whether the run that left the folder, or the checkpoint that
+// it is, decayed every parameter.
+func (e *examination) decaysAll() bool {
+	for _, pattern := range []string{"trainer.json", "checkpoints/*/trainer.json"} {
+		saved, _ := filepath.Glob(filepath.Join(e.dir, filepath.FromSlash(pattern)))
+		for _, path := range saved {
+			var trainer struct{ Settings map[string]string }
+			if err := readOptional(path, &trainer); err == nil && trainer.Settings["decay-all"] == "true" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // neverDecays tells by its name whether a parameter is one that never decays.
