@@ -110,7 +110,7 @@ func (e *examination) judge(check, good, advice, fault string, err error) {
 // part examines a folder within, if there is one, as a model of its own.
 func (e *examination) part(name string) {
 	dir := filepath.Join(e.dir, name)
-	if _, err := os.Stat(filepath.Join(dir, "config.json")); err != nil {
+	if !exists(filepath.Join(dir, "config.json")) {
 		return
 	}
 	found, err := doctor(dir, e.seed)
@@ -158,7 +158,7 @@ func kindOf(dir string) (string, error) {
 	if err == nil {
 		return kind, nil
 	}
-	if _, e := os.Stat(filepath.Join(dir, "open_clip_config.json")); e == nil {
+	if exists(filepath.Join(dir, "open_clip_config.json")) {
 		return "clip", nil
 	}
 	var c struct{ Architecture string }
