@@ -30,37 +30,35 @@ func newRoot() *cobra.Command {
 
 Results go to standard output, progress to standard error. The exit code is 0,
 1 if the command failed, or 2 if it was called wrongly.`)
-	root.Example = `  tessera vit train --data shapes --out runs/shapes
+	root.Example = `  tessera quickstart
+  tessera vit train --data shapes --out runs/shapes
   tessera vit predict --model runs/shapes photo.jpg`
 	root.SilenceErrors = true
 	root.SilenceUsage = true
 	root.SetUsageTemplate(contents)
 	root.SetFlagErrorFunc(flagError)
-	root.AddGroup(
-		&cobra.Group{ID: "start", Title: "Start here:"},
-		&cobra.Group{ID: "models", Title: "Models:"},
-		&cobra.Group{ID: "tools", Title: "Tools:"},
-	)
 	root.SetHelpCommandGroupID("tools")
-	chapter := func(id string, commands ...*cobra.Command) {
+	chapter := func(id, title string, commands ...*cobra.Command) {
+		root.AddGroup(&cobra.Group{ID: id, Title: title + ":"})
 		for _, c := range commands {
 			c.GroupID = id
 		}
 		root.AddCommand(commands...)
 	}
-	chapter("start",
+	chapter("start", "Start here",
+		newDoctor(),
+		newQuickstart(),
 		newVersion(),
 	)
-	chapter("models",
+	chapter("models", "Models",
 		newClip(),
 		newDALLE(),
 		newFlamingo(),
 		newViT(),
 		newVQVAE(),
 	)
-	chapter("tools",
+	chapter("tools", "Tools",
 		newCompletion(),
-		newDoctor(),
 		newInspect(),
 		newVerify(),
 	)
