@@ -16,9 +16,9 @@ const rankOffset = 60
 
 // A find is an item that a search came upon.
 type find struct {
-	slot   int32
-	score  float64
-	cosine map[Modality]float64
+	slot        int32
+	score       float64
+	image, text *float64 // cosines
 }
 
 // side is one modality of a search. The score of a vector x is
@@ -35,6 +35,35 @@ type side struct {
 
 // vectorsOf returns the vectors of slots that have one.
 type vectorsOf func(m *matrix, slots []int32) ([][]float32, error)
+
+// once fetches no vector twice.
+func (fetch vectorsOf) once() vectorsOf {
+	type place struct {
+		m    *matrix
+		slot int32
+	}
+	known := map[place][]float32{}
+	return func(m *matrix, slots []int32) ([][]float32, error) {
+		var missing []int32
+		for _, slot := range slots {
+			if known[place{m, slot}] == nil {
+				missing = append(missing, slot)
+			}
+		}
+		vectors, err := fetch(m, missing)
+		if err != nil {
+			return nil, err
+		}
+		for i, slot := range missing {
+			known[place{m, slot}] = vectors[i]
+		}
+		vectors = make([][]float32, len(slots))
+		for i, slot := range slots {
+			vectors[i] = known[place{m, slot}]
+		}
+		return vectors, nil
+	}
+}
 
 // search ranks the items. Of what the matrices find, it fetches the vectors to
 // compute scores in double precision.
@@ -70,11 +99,12 @@ func (t *table) search(q Query, fetch vectorsOf) ([]find, error) {
 		}
 		t.finish(s, pass)
 	}
+	fetch = fetch.once()
 	var finds []find
 	if fusion == Reciprocal {
-		finds, err = t.reciprocal(sides, q.K, cosine, fetch)
+		finds, err = t.reciprocal(sides, q.K, fetch)
 	} else {
-		finds, err = t.mean(sides, q.K, cosine, fetch)
+		finds, err = t.mean(sides, q.K, fetch)
 	}
 	if err != nil {
 		return nil, err
@@ -92,7 +122,33 @@ func (t *table) search(q Query, fetch vectorsOf) ([]find, error) {
 	if q.MinScore != nil {
 		finds = slices.DeleteFunc(finds, func(f find) bool { return f.score < *q.MinScore })
 	}
-	return finds, nil
+	return finds, t.cosines(finds, cosine, fetch)
+}
+
+// cosines adds the cosines of a query with images and texts, looked at or not.
+func (t *table) cosines(finds []find, query []float32, fetch vectorsOf) error {
+	for _, m := range []*matrix{t.images, t.texts} {
+		var has []*find
+		var slots []int32
+		for i := range finds {
+			if f := &finds[i]; m.has(int(f.slot)) {
+				has, slots = append(has, f), append(slots, f.slot)
+			}
+		}
+		vectors, err := fetch(m, slots)
+		if err != nil {
+			return err
+		}
+		for i, f := range has {
+			c := product(vectors[i], query)
+			if m == t.images {
+				f.image = &c
+			} else {
+				f.text = &c
+			}
+		}
+	}
+	return nil
 }
 
 // centre takes the mean of each modality from terms and vectors.
@@ -169,16 +225,32 @@ func (s *side) exact(x []float32) float64 {
 	return 0
 }
 
-// candidates is how many slots are scored again for k hits.
-func (s *side) candidates(k int) int {
-	if s.m.int8 {
-		return 4*k + 64
+// again computes the scores of slots from their vectors: not a number where
+// there is none.
+func (s *side) again(slots []int32, fetch vectorsOf) ([]float64, error) {
+	var has []int32
+	for _, slot := range slots {
+		if s.scores[slot] != outside {
+			has = append(has, slot)
+		}
 	}
-	return k + 16 // near ties
+	vectors, err := fetch(s.m, has)
+	if err != nil {
+		return nil, err
+	}
+	scores := make([]float64, len(slots))
+	for i, slot := range slots {
+		scores[i] = math.NaN()
+		if len(has) > 0 && has[0] == slot {
+			scores[i] = s.exact(vectors[0])
+			has, vectors = has[1:], vectors[1:]
+		}
+	}
+	return scores, nil
 }
 
 // mean finds the items with the best means of the scores they have.
-func (t *table) mean(sides []*side, k int, cosine []float32, fetch vectorsOf) ([]find, error) {
+func (t *table) mean(sides []*side, k int, fetch vectorsOf) ([]find, error) {
 	scores := sides[0].scores
 	if len(sides) == 2 {
 		a, b := sides[0].scores, sides[1].scores
@@ -197,63 +269,33 @@ func (t *table) mean(sides []*side, k int, cosine []float32, fetch vectorsOf) ([
 			}
 		})
 	}
-	finds, exact, err := t.again(sides, t.best(scores, sides[0].candidates(k)), cosine, fetch)
-	for i := range finds {
-		f := &finds[i]
-		n := 0.
-		for j, s := range sides {
-			if s.scores[f.slot] != outside {
-				f.score += exact[j][i]
-				n++
-			}
-		}
-		f.score /= n
+	candidates := k + 16 // near ties
+	if t.images.int8 {
+		candidates = 2*k + 32
 	}
-	return finds, err
-}
-
-// again computes cosines and, by side, scores of slots from their vectors.
-func (t *table) again(sides []*side, slots []int32, cosine []float32, fetch vectorsOf) (finds []find, exact [][]float64, err error) {
-	finds = make([]find, len(slots))
-	at := make(map[int32]int, len(slots))
-	for i, slot := range slots {
-		finds[i] = find{slot: slot, cosine: make(map[Modality]float64, 2)}
-		at[slot] = i
-	}
-	// A search in one modality reports the cosine of the other as well.
-	for _, s := range []*side{{kind: Images, m: t.images}, {kind: Texts, m: t.texts}} {
-		scored := false
-		for _, o := range sides {
-			if o.kind == s.kind {
-				s, scored = o, true
-			}
-		}
-		var has []int32
-		for _, slot := range slots {
-			if s.m.has(int(slot)) {
-				has = append(has, slot)
-			}
-		}
-		vectors, err := fetch(s.m, has)
+	slots := t.best(scores, candidates)
+	finds, counts := make([]find, len(slots)), make([]float64, len(slots))
+	for _, s := range sides {
+		exact, err := s.again(slots, fetch)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		scores := make([]float64, len(slots))
-		for i, slot := range has {
-			finds[at[slot]].cosine[s.kind] = product(vectors[i], cosine)
-			if scored {
-				scores[at[slot]] = s.exact(vectors[i])
+		for i, v := range exact {
+			finds[i].slot = slots[i]
+			if !math.IsNaN(v) {
+				finds[i].score += v
+				counts[i]++
 			}
 		}
-		if scored {
-			exact = append(exact, scores)
-		}
 	}
-	return finds, exact, nil
+	for i := range finds {
+		finds[i].score /= counts[i]
+	}
+	return finds, nil
 }
 
 // reciprocal finds the items with the greatest sums of 1/(60 + rank).
-func (t *table) reciprocal(sides []*side, k int, cosine []float32, fetch vectorsOf) ([]find, error) {
+func (t *table) reciprocal(sides []*side, k int, fetch vectorsOf) ([]find, error) {
 	// The k-th best of one modality has at least 1/(60+k). An item beyond depth
 	// in both has at most 2/(60+depth+1), which is less.
 	depth := rankOffset + 2*k
@@ -261,13 +303,14 @@ func (t *table) reciprocal(sides []*side, k int, cosine []float32, fetch vectors
 	for _, s := range sides {
 		slots := t.best(s.scores, depth)
 		if s.m.int8 {
-			slots = t.best(s.scores, s.candidates(depth))
-			_, exact, err := t.again([]*side{s}, slots, cosine, fetch)
+			// The order of the 8 bits is mended as far as it counts.
+			slots = t.best(s.scores, depth+32)
+			exact, err := s.again(slots, fetch)
 			if err != nil {
 				return nil, err
 			}
 			for i, slot := range slots {
-				s.scores[slot] = float32(exact[0][i])
+				s.scores[slot] = float32(exact[i])
 			}
 			t.sort(s.scores, slots)
 		}
@@ -288,9 +331,9 @@ func (t *table) reciprocal(sides []*side, k int, cosine []float32, fetch vectors
 			sums[has[i]] += 1 / float64(rankOffset+rank)
 		}
 	}
-	finds, _, err := t.again(nil, union, cosine, fetch)
-	for i := range finds {
-		finds[i].score = sums[finds[i].slot]
+	finds := make([]find, len(union))
+	for i, slot := range union {
+		finds[i] = find{slot: slot, score: sums[slot]}
 	}
-	return finds, err
+	return finds, nil
 }

@@ -142,14 +142,7 @@ func (f *File) search(ctx context.Context, q Query) ([]Hit, error) {
 	}
 	hits := make([]Hit, len(finds))
 	for i, d := range finds {
-		it := items[numbers[i]]
-		hits[i] = Hit{Item: it, Score: d.score}
-		if c, ok := d.cosine[Images]; ok {
-			hits[i].ImageCosine = &c
-		}
-		if c, ok := d.cosine[Texts]; ok {
-			hits[i].TextCosine = &c
-		}
+		hits[i] = Hit{Item: items[numbers[i]], Score: d.score, ImageCosine: d.image, TextCosine: d.text}
 	}
 	return hits, nil
 }

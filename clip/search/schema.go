@@ -47,7 +47,7 @@ func database(path, mode string, patience time.Duration) (*sql.DB, error) {
 	}
 	q := url.Values{
 		"mode":         {mode},
-		"_pragma":      {"trusted_schema(OFF)"},
+		"_pragma":      {"trusted_schema(OFF)", "cache_size(-16384)"},
 		"_timeout":     {strconv.FormatInt(patience.Milliseconds(), 10)},
 		"_synchronous": {"FULL"}, // with WAL: a commit survives loss of power
 		"_txlock":      {"immediate"},
