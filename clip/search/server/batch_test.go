@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -224,8 +225,11 @@ func TestTimeout(t *testing.T) {
 // A stop in the midst of writes: whoever was told that an item is on disk finds
 // it there, and everyone is told something.
 func TestGracefulStop(t *testing.T) {
-	index := newIndex()
-	index.puts = func() { time.Sleep(5 * time.Millisecond) }
+	path := filepath.Join(t.TempDir(), "items")
+	index, err := search.Open(path, search.Options{Dim: dim, Model: "m"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, err := New(index, &fakeModel{each: 5 * time.Millisecond}, Options{MaxBatch: 4})
 	if err != nil {
 		t.Fatal(err)
@@ -275,9 +279,17 @@ func TestGracefulStop(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
+	if err := index.Close(); err != nil {
+		t.Fatal(err)
+	}
+	index, err = search.Open(path, search.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer index.Close()
 	for id := range written {
-		if index.items[id].ID == "" {
-			t.Errorf("item %s was accepted and is lost", id)
+		if found, err := index.Get(t.Context(), []string{id}); err != nil || len(found) != 1 {
+			t.Errorf("item %s was accepted and is lost: %v", id, err)
 		}
 	}
 	if len(written) < 2*writers {

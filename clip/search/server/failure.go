@@ -8,6 +8,10 @@ import (
 	"github.com/pkg/errors"
 )
 
+// statusGone is only for logs and metrics: whoever asked has left. The number is
+// that of nginx.
+const statusGone = 499
+
 // A failure is an error that the client is told.
 type failure struct {
 	status  int
@@ -39,7 +43,9 @@ func failureOf(ctx context.Context, err error) *failure {
 			errors.Errorf("the body is longer than %d bytes", large.Limit).Error()}
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return &failure{http.StatusServiceUnavailable, "timeout", "the request took too long"}
-	case ctx.Err() != nil, errors.Is(err, errStopped), errors.Is(err, context.Canceled):
+	case ctx.Err() != nil:
+		return &failure{statusGone, "client_gone", "the client left"}
+	case errors.Is(err, errStopped), errors.Is(err, context.Canceled):
 		return &failure{http.StatusServiceUnavailable, "stopping", "the request was broken off"}
 	}
 	return &failure{http.StatusInternalServerError, "internal_error", "something failed inside; the log of the server says what"}

@@ -32,7 +32,6 @@ const dim = 16
 type fakeIndex struct {
 	mu    sync.Mutex
 	items map[string]search.Item
-	puts  func() // called before every Put, may be nil
 }
 
 func newIndex(items ...search.Item) *fakeIndex {
@@ -42,9 +41,6 @@ func newIndex(items ...search.Item) *fakeIndex {
 }
 
 func (x *fakeIndex) Put(_ context.Context, items []search.Item) error {
-	if x.puts != nil {
-		x.puts()
-	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, it := range items {

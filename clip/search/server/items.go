@@ -74,7 +74,11 @@ func (s *Server) embedItems(r *http.Request, requests []itemRequest) ([]search.I
 			contents, to = append(contents, content{image: &p}), append(to, &item.ImageVector)
 		}
 		if q.TextVector == nil && q.Text != "" {
-			contents, to = append(contents, content{text: q.Text}), append(to, &item.TextVector)
+			c, err := textContent(q.Text, fmt.Sprintf("item %q: text", q.ID))
+			if err != nil {
+				return nil, err
+			}
+			contents, to = append(contents, c), append(to, &item.TextVector)
 		}
 	}
 	vectors, err := s.vectors(r.Context(), contents)

@@ -73,6 +73,8 @@ func TestRefusals(t *testing.T) {
 		{"POST", "/v1/search", `{"terms":[{"image":"` + dataURL(bomb(60_000, 60_000)) + `"}]}`, 413, "too_many_pixels", "60000×60000"},
 		{"POST", "/v1/search", `{"terms":[{"image":"` + dataURL(bomb(0, 5)) + `"}]}`, 400, "invalid_value", "image"},
 		{"POST", "/v1/search", `{"terms":[{"text":"` + strings.Repeat("x", 100_000) + `"}]}`, 413, "body_too_large", "100000 bytes"},
+		{"POST", "/v1/search", `{"terms":[{"text":"` + strings.Repeat("x", 40_000) + `"}]}`, 413, "text_too_long", "terms[0].text has 40000"},
+		{"POST", "/v1/items", `{"id":"long","text":"` + strings.Repeat("x", 40_000) + `"}`, 413, "text_too_long", "long"},
 		{"POST", "/v1/embeddings", `{}`, 400, "invalid_value", "input is missing"},
 		{"POST", "/v1/embeddings", `{"input":[]}`, 400, "invalid_value", "empty list"},
 		{"POST", "/v1/embeddings", `{"input":""}`, 400, "invalid_value", "input.text is empty"},

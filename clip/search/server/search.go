@@ -67,10 +67,21 @@ func (s *Server) content(text, image *string, field string) (content, error) {
 		if *text == "" {
 			return content{}, badRequest("%s.text is empty", field)
 		}
-		return content{text: *text}, nil
+		return textContent(*text, field+".text")
 	}
 	p, err := s.readDataURL(*image, field+".image")
 	return content{image: &p}, err
+}
+
+// maxText bounds the work of finding tokens, of which a model sees the first
+// hundred or so.
+const maxText = 32 << 10 // bytes
+
+func textContent(text, field string) (content, error) {
+	if len(text) > maxText {
+		return content{}, refuse(http.StatusRequestEntityTooLarge, "text_too_long", "%s has %d bytes, at most %d are taken", field, len(text), maxText)
+	}
+	return content{text: text}, nil
 }
 
 // search answers POST /v1/search with {"hits": […]}, the best first.

@@ -100,6 +100,9 @@ async function imageAt(path, signal) {
   return url;
 }
 
+// number has a minus sign of the width of a digit.
+const number = (x, digits) => x.toFixed(digits).replace("-", "−");
+
 function card(hit, text, signal) {
   const id = encodeURIComponent(hit.id);
   const name = hit.text || hit.id;
@@ -107,9 +110,9 @@ function card(hit, text, signal) {
   const words = element("blockquote", {textContent: name.slice(0, 200)});
   const image = element("img", {alt: name});
   const facts = element("div");
-  const scores = [element("b", {textContent: hit.score.toFixed(3), title: "score"})];
+  const scores = [element("b", {textContent: number(hit.score, 3), title: "score"})];
   const cosines = [["image", hit.image_cosine], ["text", hit.text_cosine]].filter(([, c]) => c !== undefined);
-  scores.push(cosines.map(([what, c]) => `${what} ${c.toFixed(3)}`).join(" · "));
+  scores.push(cosines.map(([what, c]) => `${what} ${number(c, 2)}`).join(" · "));
   facts.append(element("p", {className: "score", title: "score; cosines with the image and the text"}, ...scores));
   if (hit.text) facts.append(element("p", {className: "text", textContent: hit.text, title: hit.text}));
   facts.append(element("p", {className: "id", textContent: hit.id}));
