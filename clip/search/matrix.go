@@ -17,8 +17,7 @@ const (
 	Int8 Precision = "int8"
 )
 
-// chunkRows is how many vectors are allocated at once. Chunks are scanned
-// whole, so that a score does not depend on where its vector lies.
+// chunkRows is how many vectors are allocated and scanned at once.
 const chunkRows = 1024
 
 // fixed scales elements to integers, whose sums do not depend on the order of

@@ -41,7 +41,7 @@ func TestRowDots(t *testing.T) {
 func TestRowDotsAnywhere(t *testing.T) {
 	atLevels(t, func(t *testing.T) {
 		rng := rand.New(rand.NewPCG(4, 5))
-		const rows, n = 32, 75
+		const rows, n = 33, 75
 		x, row := uniform[float32](rng, n), uniform[float32](rng, n)
 		m := make([]float32, 0, rows*n)
 		for range rows {
