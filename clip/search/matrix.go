@@ -38,11 +38,24 @@ type matrix struct {
 	centred int        // the version they belong to
 }
 
+// chunk has as many rows as were ever used, at most chunkRows.
 type chunk struct {
-	float  []float32 // (chunkRows, D), or
-	bytes  []int8    // (chunkRows, D) and
-	scales []float32 // (chunkRows)
-	has    []bool    // (chunkRows); nil: the chunk is empty
+	float  []float32 // (rows, D), or
+	bytes  []int8    // (rows, D) and
+	scales []float32 // (rows)
+	has    []bool    // (rows)
+}
+
+// grow adds rows, so many that few calls do.
+func (c *chunk) grow(rows int, m *matrix) {
+	more := min(chunkRows, max(rows, 2*len(c.has))) - len(c.has)
+	c.has = append(c.has, make([]bool, more)...)
+	if m.int8 {
+		c.bytes = append(c.bytes, make([]int8, more*m.dim)...)
+		c.scales = append(c.scales, make([]float32, more)...)
+	} else {
+		c.float = append(c.float, make([]float32, more*m.dim)...)
+	}
 }
 
 func newMatrix(dim int, p Precision) *matrix {
@@ -50,8 +63,11 @@ func newMatrix(dim int, p Precision) *matrix {
 }
 
 func (m *matrix) has(slot int) bool {
-	i := slot / chunkRows
-	return i < len(m.chunks) && m.chunks[i].has != nil && m.chunks[i].has[slot%chunkRows]
+	if slot/chunkRows >= len(m.chunks) {
+		return false
+	}
+	has := m.chunks[slot/chunkRows].has
+	return slot%chunkRows < len(has) && has[slot%chunkRows]
 }
 
 // set puts a vector into an empty slot.
@@ -60,13 +76,8 @@ func (m *matrix) set(slot int, v []float32) {
 		m.chunks = append(m.chunks, chunk{})
 	}
 	c, r := &m.chunks[slot/chunkRows], slot%chunkRows
-	if c.has == nil {
-		c.has = make([]bool, chunkRows)
-		if m.int8 {
-			c.bytes, c.scales = make([]int8, chunkRows*m.dim), make([]float32, chunkRows)
-		} else {
-			c.float = make([]float32, chunkRows*m.dim)
-		}
+	if r >= len(c.has) {
+		c.grow(r+1, m)
 	}
 	c.has[r] = true
 	if m.int8 {
@@ -114,14 +125,17 @@ func (m *matrix) scan(dst, q []float32) {
 	}
 	kernel.Parallel(len(dst)/chunkRows, func(i int) {
 		dst := dst[i*chunkRows : (i+1)*chunkRows]
-		switch {
-		case i >= len(m.chunks) || m.chunks[i].has == nil:
-			clear(dst)
-		case m.int8:
-			kernel.RowDotsInt8(dst, bytes, m.chunks[i].bytes, m.chunks[i].scales, scale)
-		default:
-			kernel.RowDots(dst, q, m.chunks[i].float)
+		var c chunk
+		if i < len(m.chunks) {
+			c = m.chunks[i]
 		}
+		rows := len(c.has)
+		if m.int8 {
+			kernel.RowDotsInt8(dst[:rows], bytes, c.bytes, c.scales, scale)
+		} else {
+			kernel.RowDots(dst[:rows], q, c.float)
+		}
+		clear(dst[rows:])
 	})
 }
 
