@@ -24,6 +24,9 @@ type Config struct {
 	Padding   int             `json:"pad_token_id"`                // NoToken: none
 	Tower     string          `json:"vision_model_type,omitempty"` // model_type of the tower that made the patches
 	Patches   int             `json:"vision_tokens,omitempty"`     // of an image by that tower; 0: any number
+	// ClassToken tells that the first of them is the tower's class token, which
+	// open_flamingo leaves out.
+	ClassToken bool `json:"vision_class_token,omitempty"`
 }
 
 // NoToken stands for a token that a vocabulary does not have.

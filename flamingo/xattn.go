@@ -2,6 +2,7 @@ package flamingo
 
 import (
 	"math"
+	"strings"
 
 	"tessera/graph"
 	"tessera/graph/op"
@@ -23,8 +24,8 @@ type GatedBlock struct {
 func newGatedBlock(s graph.Scope, c CrossConfig, width, context int) *GatedBlock {
 	inner, attn := c.Heads*c.HeadWidth, s.Sub("attn")
 	return &GatedBlock{
-		AttentionGate: s.Param("attn_gate", graph.Zeros, 1),
-		FeedGate:      s.Param("ff_gate", graph.Zeros, 1),
+		AttentionGate: s.Param(attentionGate, graph.Zeros, 1),
+		FeedGate:      s.Param(feedGate, graph.Zeros, 1),
 		norm:          layers.NewLayerNorm(attn.Sub("norm"), width, eps),
 		query:         projection(attn.Sub("to_q"), width, inner),
 		keyValue:      projection(attn.Sub("to_kv"), context, 2*inner),
@@ -55,6 +56,14 @@ func (k *GatedBlock) forward(b *graph.Builder, x *graph.Node, m memory, mask *gr
 	x = b.Add(x, b.Mul(y, gate(b, k.AttentionGate)))
 	return b.Add(x, b.Mul(k.ff.forward(b, x), gate(b, k.FeedGate)))
 }
+
+// IsGate tells whether a parameter is a gate. Until gates open nothing behind
+// them learns, so they want a high learning rate.
+func IsGate(p *graph.Param) bool {
+	return strings.HasSuffix(p.Name, "."+attentionGate) || strings.HasSuffix(p.Name, "."+feedGate)
+}
+
+const attentionGate, feedGate = "attn_gate", "ff_gate"
 
 func gate(b *graph.Builder, p *graph.Param) *graph.Node { return b.Activate(b.Param(p), op.Tanh) }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -51,6 +52,7 @@ func openPatchCache(dir string, weights *graph.Params, size int) (*patchCache, e
 		return c, nil
 	}
 	h := sha256.New()
+	fmt.Fprintln(h, size) // with the class token or without
 	for p := range weights.All() {
 		h.Write([]byte(p.Name))
 		if err := binary.Write(h, binary.LittleEndian, p.Float32s()); err != nil {

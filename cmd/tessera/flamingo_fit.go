@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"tessera/graph"
 	"tessera/train"
 	"tessera/train/optim"
 )
@@ -90,6 +91,7 @@ type fit struct {
 	*fitting
 	trainer  *train.Trainer
 	save     func(dir string) error
+	rate     func(*graph.Param) float64   // multiplies the learning rate; nil: 1
 	validate func() (train.Result, error) // nil: no validation
 	command  string                       // that goes on with the run
 	stderr   io.Writer
@@ -100,7 +102,7 @@ type fit struct {
 func (r *fit) run(ctx context.Context, checkpoint string) error {
 	t := r.trainer
 	t.BatchSize, t.Steps, t.Seed, t.ClipNorm = r.batch, r.steps, r.seed, r.clip
-	t.Optimizer = &optim.AdamW{Beta1: r.betas[0], Beta2: r.betas[1], WeightDecay: r.weightDecay}
+	t.Optimizer = &optim.AdamW{Beta1: r.betas[0], Beta2: r.betas[1], WeightDecay: r.weightDecay, Rate: r.rate}
 	t.Schedule = train.WarmupCosine(r.lr, int(math.Round(r.warmup*float64(r.steps))), r.steps)
 	err := runLogged(ctx, t, checkpoint, r.out, r.clock, func(lines *train.Log) []train.Hook {
 		save := &train.Checkpoints{Dir: filepath.Join(r.out, "checkpoints"), Every: r.saveEvery, Keep: r.keep, Save: r.save}

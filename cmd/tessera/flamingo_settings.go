@@ -16,8 +16,9 @@ type flamingoSettings struct {
 	holdOut, shots                          int
 	depth, latents, heads, headWidth, mult  int
 	every                                   int
-	allImages, imageTimes                   bool
+	allImages, imageTimes, classToken       bool
 	epochs                                  int
+	gateRate                                float64
 }
 
 func (o *flamingoSettings) bind(f *pflag.FlagSet) {
@@ -39,9 +40,11 @@ func (o *flamingoSettings) bind(f *pflag.FlagSet) {
 	f.IntVar(&o.every, "every", 1, "cross-attention before each n-th block of the language model")
 	f.BoolVar(&o.allImages, "all-images", false, "let a token see all images before it, not only the last")
 	f.BoolVar(&o.imageTimes, "image-times", false, "tell the images of a text apart by learned vectors")
+	f.BoolVar(&o.classToken, "class-token", true, "show the tower's class token beside its patches, as BLIP-2 does; open_flamingo shows patches alone")
 	f.IntVar(&o.epochs, "epochs", 4, "passes over the training images")
 	f.IntVar(&o.steps, "steps", 0, "optimizer steps, instead of epochs")
-	o.fitting.bind(f, "images that are asked about", 2e-3)
+	o.fitting.bind(f, "images that are asked about", 5e-3)
+	f.Float64Var(&o.gateRate, "gate-rate", 30, "times the learning rate for the gates, until whose opening nothing else learns")
 }
 
 func (o *flamingoSettings) check() error {
@@ -53,6 +56,7 @@ func (o *flamingoSettings) check() error {
 		{"shots", float64(o.shots), o.shots >= 0 && o.shots <= 64, "0 to 64"},
 		size("depth", o.depth), size("latents", o.latents), size("heads", o.heads), size("head-width", o.headWidth),
 		size("ff-mult", o.mult), size("every", o.every),
+		{"gate-rate", o.gateRate, o.gateRate > 0 && o.gateRate < 1e6, "more than 0"},
 		{"epochs", float64(o.epochs), o.epochs >= 0, "0 or more"},
 		{"steps", float64(o.steps), o.steps >= 1 || o.epochs >= 1 && o.steps == 0, "0 or more, and not 0 with --epochs 0"},
 	} {
@@ -74,6 +78,7 @@ func (o *flamingoSettings) config(text gpt2.Config, t *tower) (flamingo.Config, 
 		c.Resampler.MaxImages = 1 + o.shots
 	}
 	c.Every, c.Immediate, c.Tower, c.Patches = o.every, !o.allImages, t.kind, t.patches
+	c.ClassToken = o.classToken
 	return c, c.Validate()
 }
 

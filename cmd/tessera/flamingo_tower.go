@@ -27,10 +27,11 @@ type tower struct {
 	save           func(dir string) error
 }
 
-// loadTower reads the ViT or CLIP in dir. What it makes of images is kept in the
+// loadTower reads the ViT or CLIP in dir. With class its class token counts as
+// the first patch. What it makes of images is kept in the
 // folder cache, unless that is empty.
-func loadTower(dir, cache string, log *slog.Logger) (*tower, error) {
-	t, err := newTower(dir, log)
+func loadTower(dir, cache string, class bool, log *slog.Logger) (*tower, error) {
+	t, err := newTower(dir, class, log)
 	if err != nil {
 		return nil, err
 	}
@@ -38,10 +39,14 @@ func loadTower(dir, cache string, log *slog.Logger) (*tower, error) {
 	return t, err
 }
 
-func newTower(dir string, log *slog.Logger) (*tower, error) {
+func newTower(dir string, class bool, log *slog.Logger) (*tower, error) {
 	kind, err := modelType(dir)
 	if err != nil {
 		return nil, err
+	}
+	skip := 1 // of an image's tokens
+	if class {
+		skip = 0
 	}
 	switch kind {
 	case "vit":
@@ -50,10 +55,10 @@ func newTower(dir string, log *slog.Logger) (*tower, error) {
 			return nil, err
 		}
 		return &tower{
-			kind: kind, input: c.input, channels: c.Channels, side: c.ImageSize, patches: c.Tokens() - 1, width: c.HiddenSize,
+			kind: kind, input: c.input, channels: c.Channels, side: c.ImageSize, patches: c.Tokens() - skip, width: c.HiddenSize,
 			params: c.Params(),
 			features: func(b *graph.Builder, x *graph.Node) *graph.Node {
-				return b.Slice(c.Features(b, x), 1, 1, c.Tokens())
+				return b.Slice(c.Features(b, x), 1, skip, c.Tokens())
 			},
 			save: c.save,
 		}, nil
@@ -64,9 +69,11 @@ func newTower(dir string, log *slog.Logger) (*tower, error) {
 		}
 		v := e.Config.Vision
 		return &tower{
-			kind: kind, input: e.embed.Input, channels: v.Channels, side: v.ImageSize, patches: v.Tokens() - 1, width: v.HiddenSize,
-			params:   e.Params(),
-			features: e.Vision.Features,
+			kind: kind, input: e.embed.Input, channels: v.Channels, side: v.ImageSize, patches: v.Tokens() - skip, width: v.HiddenSize,
+			params: e.Params(),
+			features: func(b *graph.Builder, x *graph.Node) *graph.Node {
+				return b.Slice(e.Vision.Tokens(b, x), 1, skip, v.Tokens())
+			},
 			save: func(dir string) error {
 				if err := e.Save(dir); err != nil {
 					return err

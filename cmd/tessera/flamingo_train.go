@@ -98,6 +98,12 @@ func (r *flamingoRun) run(ctx context.Context, w io.Writer, checkpoint string) e
 		r.steps = r.epochs * epoch
 	}
 	r.fit.trainer.Model, r.fit.trainer.Data, r.fit.save = l.Objective, l.Train, r.describer.save
+	r.fit.rate = func(p *graph.Param) float64 {
+		if flamingo.IsGate(p) {
+			return r.gateRate
+		}
+		return 1
+	}
 	if len(r.images["validation"]) > 0 {
 		r.fit.validate = func() (train.Result, error) { return r.measure(context.WithoutCancel(ctx), "validation") }
 	}
@@ -164,7 +170,7 @@ func (r *flamingoRun) begin() error {
 	if err != nil {
 		return errors.Wrap(err, r.language)
 	}
-	t, err := loadTower(r.vision, r.cache, r.log)
+	t, err := loadTower(r.vision, r.cache, r.classToken, r.log)
 	if err != nil {
 		return err
 	}
