@@ -117,7 +117,16 @@ func (x *fakeIndex) Search(_ context.Context, q search.Query) (hits []search.Hit
 func (x *fakeIndex) Info(context.Context) (search.Info, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return search.Info{Model: "m", Dim: dim, Items: len(x.items)}, nil
+	info := search.Info{Model: "m", Dim: dim, Items: len(x.items)}
+	for _, it := range x.items {
+		if it.ImageVector != nil {
+			info.Images++
+		}
+		if it.TextVector != nil {
+			info.Texts++
+		}
+	}
+	return info, nil
 }
 
 func (x *fakeIndex) Close() error { return nil }

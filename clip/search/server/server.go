@@ -14,6 +14,15 @@
 //	GET    /metrics           for Prometheus
 //	GET    /                  the page
 //
+// A search is a weighted sum of terms; a weight below 0 leads away:
+//
+//	{"terms": [{"text": "red shoe"}, {"image": "data:image/png;base64,…"}, {"text": "laces", "weight": -0.5}],
+//	 "in": "image", "fusion": "centred", "k": 10, "min_score": 0.1,
+//	 "filter": [{"key": "price", "op": "<", "value": 10}]}
+//
+// All but terms may be left out. An item is {"id", "text", "image", "meta"}, with
+// a text, an image or both; several go in a list.
+//
 // Images travel as data URLs with base64. Errors are {"error": {"message",
 // "type", "code"}}: 400 for a request that is wrong, 401 without the token, 403
 // for a foreign page or host, 404, 405, 413 for what is too large, 429 with
@@ -50,7 +59,7 @@ type Options struct {
 	Log    *slog.Logger // nil for none
 
 	Queue      int           // texts, and images, that wait for the model: 1024
-	MaxBatch   int           // texts or images given to the model at once: 32
+	MaxBatch   int           // texts or images given to the model at once: 128
 	Window     time.Duration // how long the first of a batch waits for others: 2 ms
 	MaxBody    int64         // bytes of one request: 16 MiB
 	MaxPending int64         // bytes of all requests being worked on: 256 MiB
@@ -65,7 +74,7 @@ func (o Options) withDefaults() (Options, error) {
 		name  string
 		value *int
 		usual int
-	}{{"Queue", &o.Queue, 1024}, {"MaxBatch", &o.MaxBatch, 32}, {"MaxPixels", &o.MaxPixels, 32_000_000}, {"MaxK", &o.MaxK, 1000}} {
+	}{{"Queue", &o.Queue, 1024}, {"MaxBatch", &o.MaxBatch, 128}, {"MaxPixels", &o.MaxPixels, 32_000_000}, {"MaxK", &o.MaxK, 1000}} {
 		if *l.value < 0 {
 			return o, errors.Errorf("server: %s is %d, want at least 1, or 0 for %d", l.name, *l.value, l.usual)
 		}
