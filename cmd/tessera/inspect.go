@@ -26,7 +26,7 @@ func newInspect() *cobra.Command {
 sizes, and for a vit the operations that one image takes, counting a
 multiply-add as two. Only headers are read.`,
 		Example: `  tessera inspect testdata/vit/tiny
-  tessera inspect runs/shapes/optim.safetensors --json`,
+  tessera inspect runs/shapes/model.safetensors --json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := inspect(args[0])

@@ -34,7 +34,7 @@ func newVQVAEEncode() *cobra.Command {
 file of integers, images by rows by columns, if --out ends in .npy, and JSON lines
 with name and tokens otherwise, on standard output without --out. A file that
 cannot be read is reported and left out; the exit code is then 1.`,
-		Example: `  tessera vqvae encode --model runs/tokens photo.jpg
+		Example: `  tessera vqvae encode --model runs/tokens --out tokens.jsonl photo.jpg
   tessera vqvae encode --model runs/tokens --data shapes --split train --out tokens.npy`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, err := loadVQVAE(dir)
