@@ -1,0 +1,92 @@
+package weaviate
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+
+	"tessera/clip/search"
+)
+
+// sampleSize is how many items means and deviations are taken of.
+const sampleSize = 1024
+
+// A sample stands for the items of the class.
+type sample struct {
+	items   int // in the class
+	vectors map[search.Modality][][]float32
+	means   map[search.Modality][]float64 // nil without vectors
+}
+
+// sampled returns the sample, a new one if the items have changed.
+func (x *Index) sampled(ctx context.Context) (*sample, error) {
+	x.mu.Lock()
+	old, stale := x.sample, x.stale
+	x.mu.Unlock()
+	g, err := x.ask(ctx, fmt.Sprintf(`{items: Aggregate{%s{count: meta{count}}}}`, x.class))
+	if err != nil {
+		return nil, err
+	}
+	n, err := count(g.Data["items"][x.class])
+	if err != nil {
+		return nil, err
+	}
+	if old != nil {
+		if moved := max(n-old.items, old.items-n); moved == 0 || moved*100 < old.items {
+			return old, nil
+		}
+	}
+	s := &sample{items: n, vectors: map[search.Modality][][]float32{}, means: map[search.Modality][]float64{}}
+	// The list is by UUID, and all copies of the class give the same.
+	var list struct {
+		Objects []struct {
+			Vectors vectors `json:"vectors"`
+		} `json:"objects"`
+	}
+	path := fmt.Sprintf("/v1/objects?class=%s&limit=%d&include=vector&after=00000000-0000-0000-0000-000000000000", x.class, sampleSize)
+	if err := x.do(ctx, http.MethodGet, path, nil, func(got []byte) error { return decode(got, &list) }, true); err != nil {
+		return nil, err
+	}
+	for _, o := range list.Objects {
+		for kind, v := range map[search.Modality][]float32{search.Images: o.Vectors.Image, search.Texts: o.Vectors.Text} {
+			if len(v) == x.about.Dim {
+				s.vectors[kind] = append(s.vectors[kind], v)
+			}
+		}
+	}
+	for kind, all := range s.vectors {
+		mean := make([]float64, x.about.Dim)
+		for _, v := range all {
+			for i, e := range v {
+				mean[i] += float64(e) / float64(len(all))
+			}
+		}
+		s.means[kind] = mean
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.stale == stale { // no write since
+		x.sample = s
+	}
+	return s, nil
+}
+
+// moments gives the mean of the cosines with q and the inverse of their
+// deviation, 0 if they are all alike.
+func (s *sample) moments(kind search.Modality, q []float32) (mean, scale float64) {
+	all := s.vectors[kind]
+	if len(all) == 0 {
+		return 0, 1
+	}
+	mean = product(q, s.means[kind])
+	var sum float64
+	for _, v := range all {
+		d := product(v, q) - mean
+		sum += d * d
+	}
+	if dev := math.Sqrt(sum / float64(len(all))); dev > vanishing {
+		return mean, 1 / dev
+	}
+	return mean, 0
+}
