@@ -117,6 +117,9 @@ func (o *quickstartOptions) training(given *pflag.FlagSet, stderr io.Writer, log
 	if o.images < least {
 		return nil, "", usagef("--images is %d, want %s or more", o.images, thousands(least))
 	}
+	if o.out == "" {
+		return nil, "", usagef("--out is empty: name a folder for the results")
+	}
 	if checkpoint, _, err = train.Latest(filepath.Join(o.out, "checkpoints")); err != nil {
 		return nil, "", errors.Wrapf(err, "--out %s", o.out)
 	}

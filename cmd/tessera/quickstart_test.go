@@ -162,6 +162,7 @@ func TestQuickstartUsage(t *testing.T) {
 		want string
 	}{
 		{"few images", []string{"--images", "999"}, exitUsage, "--images is 999"},
+		{"no folder", []string{"--out", ""}, exitUsage, "--out is empty"},
 		{"no epochs", []string{"--epochs", "0"}, exitUsage, "--epochs is 0"},
 		{"arguments", []string{"more"}, exitUsage, "more"},
 		{"folder of something else", []string{"--out", full}, exitFailed, "letter.txt"},
