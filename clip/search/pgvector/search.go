@@ -86,13 +86,14 @@ func (x *Index) statement(ctx context.Context, tx pgx.Tx, q search.Query) (strin
 	if err != nil {
 		return "", nil, err
 	}
-	candidates := "true"
+	var has, near []string
+	for _, s := range sides {
+		has = append(has, column(s.kind)+" IS NOT NULL")
+		near = append(near, fmt.Sprintf("(SELECT id FROM %[1]s WHERE %[2]s IS NOT NULL AND %[3]s ORDER BY %[2]s <#> %[4]s LIMIT %[5]d)",
+			x.table, column(s.kind), on, s.query, max(nearest, 4*q.K)))
+	}
+	candidates := "(" + strings.Join(has, " OR ") + ") AND " + on
 	if x.hnsw {
-		var near []string
-		for _, s := range sides {
-			near = append(near, fmt.Sprintf("(SELECT id FROM %[1]s WHERE %[2]s IS NOT NULL AND %[3]s ORDER BY %[2]s <#> %[4]s LIMIT %[5]d)",
-				x.table, column(s.kind), on, s.query, max(nearest, 4*q.K)))
-		}
 		candidates = "id IN (" + strings.Join(near, " UNION ") + ")"
 	}
 	one, two := sides[0].score, "NULL::float8"
@@ -111,10 +112,10 @@ func (x *Index) statement(ctx context.Context, tx pgx.Tx, q search.Query) (strin
 		SELECT id, image, text, meta,
 			-(image_vector <#> %[1]s) AS image_cosine, -(text_vector <#> %[1]s) AS text_cosine,
 			%[2]s AS one, %[3]s AS two
-		FROM %[4]s WHERE %[5]s AND %[6]s),
-	fused AS (SELECT *, %[7]s AS score FROM scored WHERE one IS NOT NULL OR two IS NOT NULL)
-	SELECT id, image, text, meta::text, image_cosine, text_cosine, score FROM fused%[8]s ORDER BY score DESC, id LIMIT %[9]d`,
-		cosine, one, two, x.table, on, candidates, fused, least, q.K), a, nil
+		FROM %[4]s WHERE %[5]s),
+	fused AS (SELECT *, %[6]s AS score FROM scored)
+	SELECT id, image, text, meta::text, image_cosine, text_cosine, score FROM fused%[7]s ORDER BY score DESC, id LIMIT %[8]d`,
+		cosine, one, two, x.table, candidates, fused, least, q.K), a, nil
 }
 
 // rank gives 1/(60 + rank) by a column of scores, 0 where there is none.

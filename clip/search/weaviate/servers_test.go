@@ -166,7 +166,7 @@ func TestCluster(t *testing.T) {
 
 // kill shows that any one of three nodes may die.
 func kill(t *testing.T, nodes []node, urls []string) {
-	const D, n = 64, 2000
+	const D, n = 64, 600
 	o := weaviate.Options{URLs: urls, Class: "Kill", Dim: D, Model: "m", Replicas: 3}
 	x, err := weaviate.Open(t.Context(), o)
 	if err != nil {
@@ -184,7 +184,7 @@ func kill(t *testing.T, nodes []node, urls []string) {
 	}
 	t.Logf("indexed %d items of %d values on three nodes, three copies each, in %v", n, D, time.Since(start).Round(time.Millisecond))
 	var queries []search.Query
-	for i := range 25 {
+	for i := range 10 {
 		for _, f := range []search.Fusion{search.Raw, search.Centred, search.Standardized, search.Reciprocal} {
 			q := search.Query{Terms: []search.Term{{Vector: unit(rng, D), Kind: search.Texts, Weight: 1}}, Fusion: f, K: 10}
 			if i%2 == 1 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -296,7 +297,7 @@ func TestMarks(t *testing.T) {
 		{"n", 3, true}, {"n", 3.0, true}, {"n", float32(3), true}, {"n", int64(3), true}, {"n", "3", false}, {"n", 4, false},
 		{"s", " x", true}, {"s", "x", false}, {"list", "p", true}, {"list", 4, true}, {"list", "q", false},
 		{"map", nil, true}, {"k", nil, false}, {"list", nil, true}, {"p", nil, false}, {"nothing", nil, false},
-		{"zero", 0, true}, {"zero", -0.0, true}, {"zero", false, false},
+		{"zero", 0, true}, {"zero", math.Copysign(0, -1), true}, {"zero", false, false},
 	} {
 		c := search.Condition{Key: tt.key, Op: search.Equal, Value: tt.value}
 		if tt.value == nil {
