@@ -24,7 +24,11 @@ import (
 	"tessera/vqvae"
 )
 
-// drawing are the flags that say how images are drawn.
+// drawing are the flags that say how images are drawn. An image is as good as its
+// worst token, and small models give wrong ones more probability, together, than
+// an image of dozens of tokens can bear. So unlikely tokens are never drawn unless
+// asked for, which lets guidance do with little: more of it lifts tokens that are
+// unlikely both with and without the text.
 type drawing struct {
 	sampler  sample.Sampler
 	guidance float64
@@ -35,8 +39,8 @@ func (o *drawing) bind(f *pflag.FlagSet) {
 	f.Float64Var(&o.sampler.Temperature, "temperature", 1, "divides scores: less than 1 for likelier images, 0 for the likeliest tokens")
 	f.IntVar(&o.sampler.TopK, "top-k", 0, "draw from the k likeliest tokens; 0: from all")
 	f.Float64Var(&o.sampler.TopP, "top-p", 0, "draw from the fewest tokens that have this probability together; 0: from all")
-	f.Float64Var(&o.sampler.MinP, "min-p", 0, "draw from tokens of at least this share of the greatest probability; 0: from all")
-	f.Float64Var(&o.guidance, "guidance", 2, "how far to exaggerate the influence of the text, for models trained with --text-dropout, others having 1; 1: not")
+	f.Float64Var(&o.sampler.MinP, "min-p", 0.1, "draw from tokens of at least this share of the greatest probability; 0: from all")
+	f.Float64Var(&o.guidance, "guidance", 1.5, "how far to exaggerate the influence of the text, for models trained with --text-dropout, others having 1; 1: not")
 }
 
 // fit takes the guidance from a model that knows no empty text, unless it was
@@ -69,6 +73,9 @@ func newDALLEGenerate() *cobra.Command {
 		Long: `Draw images from a text, or from several: a PNG with a row for each text, or with
 all images of a single one, if --out ends in .png, and otherwise a folder of
 images, numbered from 0. Equal seeds give equal images.
+
+--guidance 1 --min-p 0 draws from what the model holds for likely, as a whole.
+Otherwise images vary less and show more often what the text says.
 
 With --image and --rows, all begin with the upper rows of tokens of that image.
 With --rank, a CLIP model orders the images of a text by how like it they are, and

@@ -247,7 +247,7 @@ func TestGuidanceFitsModel(t *testing.T) {
 		want    float64
 		warns   bool
 	}{
-		{0.1, nil, 2, false},
+		{0.1, nil, 1.5, false},
 		{0.1, []string{"--guidance", "3"}, 3, false},
 		{0, nil, 1, false},
 		{0, []string{"--guidance", "1"}, 1, false},
