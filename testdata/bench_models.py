@@ -137,6 +137,84 @@ class GPT2(nn.Module):
         return token
 
 
+class Resampled(nn.Module):
+    """A layer of the Perceiver resampler of Flamingo (arXiv:2204.14198)."""
+
+    def __init__(self, width, heads, head):
+        super().__init__()
+        self.heads = heads
+        self.norm_media, self.norm_latents = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.q = nn.Linear(width, heads * head, bias=False)
+        self.kv = nn.Linear(width, 2 * heads * head, bias=False)
+        self.out = nn.Linear(heads * head, width, bias=False)
+        self.ff = feed_forward(width)
+
+    def forward(self, x, latents):
+        normed = self.norm_latents(latents)
+        kv = self.kv(torch.cat([self.norm_media(x), normed], 1))
+        latents = latents + self.out(attend(self.q(normed), *kv.chunk(2, -1), self.heads))
+        return latents + self.ff(latents)
+
+
+class Gated(nn.Module):
+    """Gated cross-attention to keys and values that are computed once."""
+
+    def __init__(self, width, context, heads, head):
+        super().__init__()
+        self.heads = heads
+        self.gates = nn.Parameter(torch.zeros(2))
+        self.norm = nn.LayerNorm(width)
+        self.q = nn.Linear(width, heads * head, bias=False)
+        self.kv = nn.Linear(context, 2 * heads * head, bias=False)
+        self.out = nn.Linear(heads * head, width, bias=False)
+        self.ff = feed_forward(width)
+
+    def forward(self, x, k, v):
+        a, f = self.gates.tanh()
+        x = x + self.out(attend(self.q(self.norm(x)), k, v, self.heads)) * a
+        return x + self.ff(x) * f
+
+
+def feed_forward(width):
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 4 * width, bias=False), nn.GELU(),
+                         nn.Linear(4 * width, width, bias=False))
+
+
+def attend(q, k, v, heads):
+    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    return (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
+
+
+class Flamingo(GPT2):
+    """Cross-attention before every other block, around GPT-2 small."""
+
+    def __init__(self, vision=768, latents=64, depth=6, heads=8, head=64):
+        super().__init__(50260)
+        self.latents = nn.Parameter(torch.randn(1, latents, vision))
+        self.resampler = nn.ModuleList(Resampled(vision, heads, head) for _ in range(depth))
+        self.resampled = nn.LayerNorm(vision)
+        self.gated = nn.ModuleList(Gated(self.width, vision, heads, head) for _ in self.blocks[1::2])
+
+    def generate(self, steps, patches):
+        """Looks at an image and continues its token greedily. Preallocated caches."""
+        latents = self.latents
+        for layer in self.resampler:
+            latents = layer(patches, latents)
+        latents = self.resampled(latents)
+        memories = [g.kv(latents).chunk(2, -1) for g in self.gated]
+        caches = torch.empty(len(self.blocks), 2, 1, self.heads, steps, self.width // self.heads)
+        token = torch.full((1, 1), 50257)
+        for at in range(steps):
+            x = self.embedding(token) + self.positions.weight[at]
+            for i, (block, cache) in enumerate(zip(self.blocks, caches)):
+                if i % 2 == 1:
+                    x = self.gated[i // 2](x, *memories[i // 2])
+                x = block(x, None, cache, at)
+            token = F.linear(self.norm(x), self.embedding.weight)[..., :50257].argmax(-1)
+        return token
+
+
 class DALLE(nn.Module):
     """A DALL·E (arXiv:2102.12092) for grids of 16×16 image tokens."""
 

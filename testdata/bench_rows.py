@@ -222,6 +222,12 @@ def generation():
             return lambda: model.generate(n)
         yield Row(f"decode/gpt2-small/{n}", "flamingo/gpt2", f"BenchmarkDecode/model=small/context={n}", prepare,
                   n, "tokens/s", metric="tokens/s", seconds=1)
+    for n in 64, 320:
+        def prepare(n=n):
+            model, patches = models.Flamingo().eval(), torch.randn(1, 196, 768)
+            return lambda: model.generate(n, patches)
+        yield Row(f"flamingo/decode/{n}", "flamingo", f"BenchmarkDecode/model=small/context={n}", prepare,
+                  n, "tokens/s", metric="tokens/s", seconds=1)
     for n in 1, 8:
         def prepare(n=n):
             model, text = models.DALLE().eval(), torch.arange(1, 9).repeat(n, 1)

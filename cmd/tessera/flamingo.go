@@ -103,6 +103,7 @@ type chunk struct {
 	image  flamingo.Image
 	prompt string
 	answer string // empty: to be found
+	given  bool   // the answer is not learned
 }
 
 // sequence puts chunks together: <image>, the prompt, the answer and
@@ -119,8 +120,8 @@ func (d *describer) sequence(chunks ...chunk) flamingo.Sequence {
 		add(false, d.Config.Media)
 		add(false, d.tokens.Encode(c.prompt)...)
 		if c.answer != "" {
-			add(true, d.tokens.Encode(" "+c.answer)...)
-			add(true, d.EndChunk)
+			add(!c.given, d.tokens.Encode(" "+c.answer)...)
+			add(!c.given, d.EndChunk)
 		}
 	}
 	return s

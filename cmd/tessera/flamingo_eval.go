@@ -31,7 +31,11 @@ ones: the share that is exactly right, but for case and punctuation, and for
 captions BLEU-4 (0 to 1) and CIDEr (0 to 10).
 
 With --hold-out, as in training on shapes, images of the pairs of color and shape
-held out are counted apart.`,
+held out are counted apart.
+
+Of shapes-words it is asked, too, what a color is called, by words that are not in
+the training texts of that data: only the examples say, half of which show another
+color with a name of its own.`,
 		Example: `  tessera flamingo eval --model runs/flamingo --data shapes --hold-out 6
   tessera flamingo eval --model runs/flamingo --data shapes --shots 0,4,8 --json`,
 		Args: cobra.NoArgs,
@@ -53,7 +57,7 @@ held out are counted apart.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	e.folders.bind(f)
-	f.StringVar(&e.data, "data", "", "data set: "+dataForms+" or the path of a folder")
+	f.StringVar(&e.data, "data", "", "data set: "+flamingoForms+" or the path of a folder")
 	f.Float64Var(&e.val, "val", -1, "share of the training images that were held out, as for training")
 	f.Uint64Var(&e.seed, "seed", 1, "seed of the training run, which chose what was held out, and of the examples")
 	bindTemplate(f, &e.template)
@@ -98,7 +102,7 @@ type flamingoEval struct {
 
 func (e *flamingoEval) check() error {
 	if e.data == "" {
-		return usagef("--data is missing, want %s or a folder", dataForms)
+		return usagef("--data is missing, want %s or a folder", flamingoForms)
 	}
 	for _, x := range []limited{
 		{"val", e.val, e.val == -1 || e.val >= 0 && e.val < 1, "at least 0 and less than 1"},
@@ -125,14 +129,15 @@ type described struct {
 
 // partOfShots is how well a part of the data was described after some examples.
 type partOfShots struct {
-	Part      string  `json:"part"` // test, val or held-out
-	Shots     int     `json:"shots"`
-	Images    int     `json:"images"`
-	Exact     float64 `json:"exact_match"` // share of captions
-	BLEU      float64 `json:"bleu4"`
-	CIDEr     float64 `json:"cider"`
-	Questions int     `json:"questions"`
-	Accuracy  float64 `json:"accuracy"` // share of questions answered rightly
+	Part      string   `json:"part"` // test, val or held-out
+	Shots     int      `json:"shots"`
+	Images    int      `json:"images"`
+	Exact     float64  `json:"exact_match"` // share of captions
+	BLEU      float64  `json:"bleu4"`
+	CIDEr     float64  `json:"cider"`
+	Questions int      `json:"questions"`
+	Accuracy  float64  `json:"accuracy"`        // share of questions answered rightly
+	Names     *float64 `json:"names,omitempty"` // share of colors called by their new names, if those are asked for
 }
 
 func (e *flamingoEval) run(ctx context.Context) (*described, error) {
@@ -149,11 +154,17 @@ func (e *flamingoEval) run(ctx context.Context) (*described, error) {
 		images, err := lookAndAsk(ctx, d.tower, ds, e.template, e.log, counting(e.stderr, "patches of "+name+" images", ds.Len(), e.clock))
 		return images, errors.Wrapf(err, "%s images", name)
 	}
-	var examples []asked
+	var words []string
+	if p.names {
+		_, words = data.NamingWords()
+	}
+	examples := &album{}
 	if slices.Max(e.shots) > 0 {
-		if examples, err = look("train", p.train, 1000); err != nil {
+		images, err := look("train", p.train, 1000)
+		if err != nil {
 			return nil, err
 		}
+		examples = newAlbum(images, words)
 	}
 	s := &described{Model: e.folders.dir, Data: e.data}
 	name, test := "test", p.test
@@ -172,7 +183,7 @@ func (e *flamingoEval) run(ctx context.Context) (*described, error) {
 			return nil, err
 		}
 		for _, k := range e.shots {
-			r, err := e.measure(ctx, d, images, examples, k, part.name)
+			r, err := e.measure(ctx, d, newAlbum(images, words), examples, k, part.name)
 			if err != nil {
 				return nil, errors.WithMessagef(err, "%s images after %d examples", part.name, k)
 			}
@@ -185,22 +196,31 @@ func (e *flamingoEval) run(ctx context.Context) (*described, error) {
 	return s, nil
 }
 
+// aboutNames is the kind of prompts that ask what a color is called.
+const aboutNames = -1
+
 // measure asks everything about all images.
-func (e *flamingoEval) measure(ctx context.Context, d *describer, images, examples []asked, shots int, part string) (partOfShots, error) {
-	r := partOfShots{Part: part, Shots: shots, Images: len(images)}
+func (e *flamingoEval) measure(ctx context.Context, d *describer, a, examples *album, shots int, part string) (partOfShots, error) {
+	r := partOfShots{Part: part, Shots: shots, Images: len(a.images)}
 	var prompts []flamingo.Sequence
 	var wanted []string
-	caption := map[int]bool{} // which prompts ask for one
-	for i, im := range images {
+	var kinds []int // of the prompts: 0 for captions
+	for i, im := range a.images {
 		for kind, a := range im.asks {
 			rng := rand.New(rand.NewPCG(e.seed, uint64(i)<<8|uint64(kind)))
 			var chunks []chunk
 			for range shots {
-				chunks = append(chunks, examples[rng.IntN(len(examples))].chunk(kind))
+				chunks = append(chunks, examples.images[rng.IntN(len(examples.images))].chunk(kind))
 			}
 			prompts = append(prompts, d.sequence(append(chunks, chunk{image: im.image, prompt: a.prompt})...))
-			caption[len(wanted)] = kind == 0
-			wanted = append(wanted, a.answer)
+			kinds, wanted = append(kinds, kind), append(wanted, a.answer)
+		}
+		if len(a.words) > 0 {
+			chunks := a.named(examples, i, shots, rand.New(rand.NewPCG(e.seed, uint64(i)<<8|255)))
+			last := &chunks[len(chunks)-1]
+			kinds, wanted = append(kinds, aboutNames), append(wanted, last.answer)
+			last.answer = ""
+			prompts = append(prompts, d.sequence(chunks...))
 		}
 	}
 	answers, err := e.answer(ctx, d, prompts, fmt.Sprintf("%s answers after %d examples", part, shots))
@@ -208,23 +228,28 @@ func (e *flamingoEval) measure(ctx context.Context, d *describer, images, exampl
 		return r, err
 	}
 	var captions, references []string
-	right, exact := 0, 0
+	exact, right, names := 0, 0, 0
 	for i, answer := range answers {
-		same := slices.Equal(flamingo.Words(answer), flamingo.Words(wanted[i]))
-		if caption[i] {
+		count := &right
+		switch kinds[i] {
+		case 0:
 			captions, references = append(captions, answer), append(references, wanted[i])
-		} else {
+			count = &exact
+		case aboutNames:
+			count = &names
+		default:
 			r.Questions++
 		}
-		switch {
-		case same && caption[i]:
-			exact++
-		case same:
-			right++
+		if slices.Equal(flamingo.Words(answer), flamingo.Words(wanted[i])) {
+			*count++
 		}
 	}
 	r.Exact = float64(exact) / float64(max(1, len(captions)))
 	r.Accuracy = float64(right) / float64(max(1, r.Questions))
+	if len(a.words) > 0 {
+		share := float64(names) / float64(max(1, len(a.images)))
+		r.Names = &share
+	}
 	r.BLEU, r.CIDEr = flamingo.BLEU(captions, references), flamingo.CIDEr(captions, references)
 	return r, nil
 }
@@ -262,11 +287,14 @@ func (e *flamingoEval) answer(ctx context.Context, d *describer, prompts []flami
 
 func (s *described) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "images\texamples\tcaptions exactly right\tBLEU-4\tCIDEr\tquestions answered rightly")
+	fmt.Fprintln(t, "images\texamples\tcaptions exactly right\tBLEU-4\tCIDEr\tquestions answered rightly\tnew names")
 	for _, p := range s.Parts {
 		fmt.Fprintf(t, "%s (%s)\t%d\t%.1f %%\t%.3f\t%.2f\t", p.Part, thousands(p.Images), p.Shots, 100*p.Exact, p.BLEU, p.CIDEr)
 		if p.Questions > 0 {
 			fmt.Fprintf(t, "%.1f %% of %s", 100*p.Accuracy, thousands(p.Questions))
+		}
+		if p.Names != nil {
+			fmt.Fprintf(t, "\t%.1f %%", 100**p.Names)
 		}
 		fmt.Fprintln(t)
 	}

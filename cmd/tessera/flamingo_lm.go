@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -30,7 +31,8 @@ func newFlamingoPretrainLM() *cobra.Command {
 		Short: "Train a small language model on text",
 		Long: `Train a small GPT-2 on the text files of --text, each a document, and a tokenizer
 first, unless --vocab names one. Without files, the text is what "shapes" says
-about its images: captions, questions and answers.
+about its images: captions, questions and answers, and what colors are called by
+made-up words.
 
 DIR receives the model (config.json, model.safetensors), the tokenizer
 (vocab.json, merges.txt), metrics.jsonl and, in checkpoints, what --resume needs.`,
@@ -193,7 +195,7 @@ func (r *lmRun) documents() (all, held []string, err error) {
 		}
 		s := data.Shapes{N: shapesTrain, Size: data.MinShapeSize, Seed: shapesSeed, Pairs: seen}
 		v := data.Shapes{N: shapesTrain / 20, Size: data.MinShapeSize, Seed: shapesValSeed, Pairs: seen}
-		return shapeTexts(s), shapeTexts(v), nil
+		return shapeTexts(s, r.seed), shapeTexts(v, r.seed+1), nil
 	}
 	if r.holdOut > 0 {
 		return nil, nil, usagef("--hold-out %d: only shapes have pairs of color and shape to hold out", r.holdOut)
@@ -208,9 +210,18 @@ func (r *lmRun) documents() (all, held []string, err error) {
 	return all, nil, nil
 }
 
-// shapeTexts is what is said about shapes: every ask with its answer.
-func shapeTexts(s data.Shapes) (texts []string) {
+// shapeTexts is what is said about shapes: every ask with its answer, and lines
+// about made-up names of colors, which mean the same to the end of their text.
+func shapeTexts(s data.Shapes, seed uint64) (texts []string) {
+	known, fresh := data.NamingWords()
+	words := slices.Concat(known, fresh)
 	for i := range s.N {
+		rng := rand.New(rand.NewPCG(seed, uint64(i)))
+		var lines []string
+		for _, q := range data.NewNaming(words, rng).Text(6, rng) {
+			lines = append(lines, questionPrompt(q.Text)+" "+q.Answer)
+		}
+		texts = append(texts, strings.Join(lines, " "))
 		texts = append(texts, captionPrompt+" "+s.Spec(i).Caption())
 		for _, q := range s.Questions(i) {
 			texts = append(texts, questionPrompt(q.Text)+" "+q.Answer)

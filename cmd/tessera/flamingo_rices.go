@@ -70,7 +70,7 @@ func (g *describing) similar(cmd *cobra.Command, d *describer) (flamingo.Sequenc
 			return none, err
 		}
 		a := asksOf(ds, s.index, ex, g.template)[0]
-		chunks = append(chunks, chunk{images[0].Image, a.prompt, a.answer})
+		chunks = append(chunks, chunk{image: images[0].Image, prompt: a.prompt, answer: a.answer})
 	}
 	s := d.sequence(chunks...)
 	s.Learn = nil // nothing is learned

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/spf13/pflag"
 
 	"tessera/flamingo"
@@ -23,7 +25,7 @@ type flamingoSettings struct {
 
 func (o *flamingoSettings) bind(f *pflag.FlagSet) {
 	f.SortFlags = false
-	f.StringVar(&o.data, "data", "", "data set: "+dataForms+" or the path of a folder")
+	f.StringVar(&o.data, "data", "", "data set: "+flamingoForms+" or the path of a folder")
 	f.StringVar(&o.language, "language", "", "folder of the language model: a published GPT-2 or that of pretrain-lm")
 	f.StringVar(&o.vision, "vision", "", "folder of the vision tower: a ViT or a CLIP")
 	bindCache(f, &o.cache)
@@ -86,11 +88,28 @@ func (o *flamingoSettings) config(text gpt2.Config, t *tower) (flamingo.Config, 
 // part of their own, and the pairs that are asked about come from the others.
 type flamingoParts struct {
 	train, val, test, held data.Dataset // nil where there is none
+	names                  bool         // of colors are asked for, too
 }
+
+// namesData is the data set "shapes" with texts about made-up names of colors.
+const namesData = "shapes-words"
+
+// namesOf makes of the name of that data set the one of the images.
+func namesOf(spec string) (plain string, names bool) {
+	rest, ok := strings.CutPrefix(spec, namesData)
+	if !ok || rest != "" && rest[0] != ':' {
+		return spec, false
+	}
+	return "shapes" + rest, true
+}
+
+// flamingoForms shows how the data of "flamingo train" and "eval" is written.
+const flamingoForms = namesData + "[:N], " + dataForms
 
 // openFlamingoData opens a data set for images of a tower.
 func openFlamingoData(spec string, side, leftOut int, val float64, seed uint64) (p flamingoParts, err error) {
-	d, err := parseDataSpec(spec)
+	plain, names := namesOf(spec)
+	d, err := parseDataSpec(plain)
 	if err != nil {
 		return p, err
 	}
@@ -98,7 +117,7 @@ func openFlamingoData(spec string, side, leftOut int, val float64, seed uint64) 
 	if err != nil {
 		return p, err
 	}
-	p = flamingoParts{train: s.train, val: s.val, test: s.test}
+	p = flamingoParts{train: s.train, val: s.val, test: s.test, names: names}
 	if leftOut == 0 {
 		return p, nil
 	}

@@ -31,7 +31,9 @@ vision tower: a resampler, gated cross-attention and the rows of the tokens
 ` + imageToken + `, ` + chunkToken + ` and padding. Every image is shown to the tower once.
 
 What is learned are the answers of texts with several images: captions, or what
---template makes of the class, and questions.
+--template makes of the class, and questions. Half of the texts of shapes-words are
+about made-up names of colors: what a name means is said by the examples before
+alone, and is something else in every text.
 
 DIR receives what is trained (config.json, model.safetensors) with the tokenizer,
 copies of the language model (language) and of the vision tower (vision), and
@@ -47,7 +49,7 @@ further metrics.jsonl and, in checkpoints, what --resume needs.`,
 				return err
 			}
 			for _, x := range []struct{ flag, value, want string }{
-				{"data", o.data, dataForms + " or a folder"},
+				{"data", o.data, flamingoForms + " or a folder"},
 				{"language", o.language, `the folder of a GPT-2, as "tessera flamingo pretrain-lm" makes it`},
 				{"vision", o.vision, "the folder of a ViT or a CLIP"},
 			} {
@@ -79,7 +81,7 @@ type flamingoRun struct {
 	log *slog.Logger
 
 	*describer
-	images map[string][]asked // by part: train, validation, test
+	albums map[string]*album // by part: train, validation, test
 	shape  flamingo.Shape
 	copies func() error // puts language model and tower beside the model
 }
@@ -104,7 +106,7 @@ func (r *flamingoRun) run(ctx context.Context, w io.Writer, checkpoint string) e
 		}
 		return 1
 	}
-	if len(r.images["validation"]) > 0 {
+	if r.albums["validation"] != nil {
 		r.fit.validate = func() (train.Result, error) { return r.measure(context.WithoutCancel(ctx), "validation") }
 	}
 	if r.copies != nil {
@@ -133,7 +135,11 @@ func (r *flamingoRun) open(ctx context.Context, checkpoint string) (err error) {
 	if err != nil {
 		return err
 	}
-	r.images = map[string][]asked{}
+	r.albums = map[string]*album{}
+	var words []string
+	if parts.names {
+		words, _ = data.NamingWords()
+	}
 	longest := 0
 	for i, name := range []string{"train", "validation", "test"} {
 		ds := []data.Dataset{parts.train, parts.val, parts.test}[i]
@@ -141,10 +147,12 @@ func (r *flamingoRun) open(ctx context.Context, checkpoint string) (err error) {
 			continue
 		}
 		bar := counting(r.fit.stderr, "patches of "+name+" images", ds.Len(), r.fit.clock)
-		if r.images[name], err = lookAndAsk(ctx, r.tower, ds, r.template, r.log, bar); err != nil {
+		images, err := lookAndAsk(ctx, r.tower, ds, r.template, r.log, bar)
+		if err != nil {
 			return errors.Wrapf(err, "%s images", name)
 		}
-		longest = max(longest, r.longest(r.images[name]))
+		r.albums[name] = newAlbum(images, words)
+		longest = max(longest, r.longest(r.albums[name]))
 	}
 	r.shape = flamingo.Shape{Tokens: longest * (1 + r.shots), Images: 1 + r.shots, Frames: 1, Patches: r.tower.patches}
 	if n := r.Text.Context; r.shape.Tokens > n {
@@ -202,10 +210,10 @@ func (r *flamingoRun) begin() error {
 
 // load makes the batches of a part of the data.
 func (r *flamingoRun) load(part string, shots int) *flamingo.Loader {
-	images := r.images[part]
+	a := r.albums[part]
 	return &flamingo.Loader{
-		Objective: flamingo.Objective{Model: r.Model, Shape: r.shape}, N: len(images), BatchSize: r.batch, Seed: r.seed,
-		Sequence: func(i int, rng *rand.Rand) (flamingo.Sequence, error) { return r.lesson(images, i, shots, rng), nil },
+		Objective: flamingo.Objective{Model: r.Model, Shape: r.shape}, N: len(a.images), BatchSize: r.batch, Seed: r.seed,
+		Sequence: func(i int, rng *rand.Rand) (flamingo.Sequence, error) { return r.lesson(a, i, shots, rng), nil },
 	}
 }
 
@@ -220,12 +228,12 @@ func (r *flamingoRun) finish(ctx context.Context, w io.Writer, start time.Time) 
 	if err := r.describer.save(r.out); err != nil {
 		return err
 	}
-	if all := r.images["train"]; len(all) > 2000 { // some of them tell as much
-		r.images["train"] = all[:2000]
+	if a := r.albums["train"]; len(a.images) > 2000 { // some of them tell as much
+		r.albums["train"] = newAlbum(a.images[:2000], a.words)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, part := range []string{"train", "validation", "test"} {
-		if len(r.images[part]) == 0 {
+		if r.albums[part] == nil {
 			continue
 		}
 		result, err := r.measure(ctx, part)
