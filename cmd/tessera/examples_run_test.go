@@ -136,8 +136,12 @@ func exampleFiles(t *testing.T) {
 	write(t, "photos/captions.csv", []byte(table))
 	write(t, "names.txt", []byte("red circle\nblue star\n"))
 	write(t, "captions.txt", []byte("a red circle\na blue star\n"))
+	var lines []string
+	for i := range 200 {
+		lines = append(lines, shapes.Spec(i).Caption()+".")
+	}
 	for _, name := range []string{"book.txt", "notes.txt"} {
-		write(t, name, []byte(strings.Join(shapeTexts(data.Shapes{N: 200, Size: data.MinShapeSize, Seed: 1}), "\n")))
+		write(t, name, []byte(strings.Join(lines, "\n")))
 	}
 	exampleSets(t, draw)
 	for _, name := range []string{"model.safetensors", "config.json", "golden.safetensors"} {

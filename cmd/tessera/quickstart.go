@@ -217,10 +217,10 @@ func (x *exploration) print(w io.Writer, report string, commands []suggestion) e
 		name string
 		part *gallery
 	}{{"combinations never seen", x.held}, {"combinations seen", x.test}} {
-		fmt.Fprintf(t, "%s\t%.1f %% right among %d names (%s of %s images)\n", p.name,
-			100*p.part.Accuracy(), all, thousands(p.part.right()), thousands(len(p.part.guesses)))
+		fmt.Fprintf(t, "%s\t%s right among %d names (%s of %s images)\n", p.name,
+			atLeast(p.part.Accuracy()), all, thousands(p.part.right()), thousands(len(p.part.guesses)))
 	}
-	fmt.Fprintf(t, "by chance\t%.1f %%\n", 100/float64(all))
+	fmt.Fprintf(t, "by chance\t%s\n", atLeast(1/float64(all)))
 	fmt.Fprintf(t, "images found by text\t%s\n", x.toImage)
 	for _, q := range x.searches {
 		fmt.Fprintf(t, "%q\t%d of the first %d fit, of %d in all\n", q.Text, q.Fitting(), len(q.Hits), q.All)

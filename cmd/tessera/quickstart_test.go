@@ -244,6 +244,14 @@ func TestCurve(t *testing.T) {
 	}
 }
 
+func TestAtLeast(t *testing.T) {
+	for v, want := range map[float64]string{0: "0.0 %", 1: "100.0 %", 0.9995: "99.9 %", 0.3: "30.0 %", 0.29: "29.0 %"} {
+		if got := atLeast(v); got != want {
+			t.Errorf("%g is %s, want %s", v, got, want)
+		}
+	}
+}
+
 func TestNice(t *testing.T) {
 	for v, want := range map[float64]float64{0: 1, math.Inf(1): 1, math.NaN(): 1, 0.2: 0.2, 0.21: 0.5, 3: 5, 6: 10, 100: 100, 249.6: 500} {
 		if got := nice(v); math.Abs(got-want) > 1e-12 {

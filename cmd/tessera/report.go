@@ -37,7 +37,7 @@ func (x *exploration) report(ctx context.Context, path string, commands []sugges
 	page, err := template.New("report").Funcs(template.FuncMap{
 		"png":       dataURL,
 		"draw":      func(s data.ShapeSpec) (template.URL, error) { return dataURL(pictured(s, x.held.Size)) },
-		"percent":   func(v float64) string { return fmt.Sprintf("%.1f %%", 100*v) },
+		"percent":   atLeast,
 		"thousands": thousands,
 	}).Parse(reportPage)
 	if err != nil {
@@ -56,6 +56,9 @@ func (x *exploration) report(ctx context.Context, path string, commands []sugges
 		}), "report")
 	})
 }
+
+// atLeast is a share in words. It is cut, not rounded: 100 % is all.
+func atLeast(v float64) string { return fmt.Sprintf("%.1f %%", math.Floor(1000*v+1e-9)/10) }
 
 // dataURL is a picture as part of a page.
 func dataURL(im image.Image) (template.URL, error) {
