@@ -32,8 +32,12 @@ var smaller = map[string]string{
 // notRun are examples that are not run here, and why.
 var notRun = map[string]string{
 	"tessera quickstart": "TestQuickstart does",
-	"tessera quickstart --epochs 32 --seed 2 --out runs/longer": "TestQuickstart does",
-	"tessera clip convert ViT-B-32.pt clip-b32 --to hf":         "a CLIP of PyTorch is too large to be here",
+	"tessera quickstart --epochs 32 --seed 2 --out runs/longer":                                    "TestQuickstart does",
+	"tessera clip convert ViT-B-32.pt clip-b32 --to hf":                                            "a CLIP of PyTorch is too large to be here",
+	"tessera search index --model clip-b32 --index weaviate://localhost:8080/Photos photos/":       "there is no cluster",
+	"tessera search eval --index weaviate://localhost:8080/Photos --exact photos.tessera":          "there is no cluster",
+	"tessera search serve --model clip-b32 --index photos.tessera --images photos/":                "it does not end: TestSearchServe does",
+	"tessera search serve --model clip-b32 --index photos.tessera --addr :8080 --token-file token": "it does not end",
 }
 
 // exampleOrder are the commands whose examples others need, in an order in which
@@ -41,6 +45,7 @@ var notRun = map[string]string{
 var exampleOrder = []string{
 	"tessera clip train", "tessera vit train", "tessera vqvae train", "tessera dalle train",
 	"tessera flamingo pretrain-lm", "tessera flamingo train", "tessera vqvae encode",
+	"tessera search index", "tessera search add",
 }
 
 // TestExamplesRun runs the example of every command, with fewer images and steps
@@ -134,6 +139,7 @@ func exampleFiles(t *testing.T) {
 		table += strings.TrimPrefix(path, "photos/") + "," + shapes.Spec(i).Caption() + "\n"
 	}
 	write(t, "photos/captions.csv", []byte(table))
+	write(t, "judged.jsonl", []byte(`{"text": "a grey cat", "relevant": ["17"]}`))
 	write(t, "names.txt", []byte("red circle\nblue star\n"))
 	write(t, "captions.txt", []byte("a red circle\na blue star\n"))
 	var lines []string

@@ -23,7 +23,7 @@ type exploration struct {
 	*clipRun
 	test, held *gallery // of combinations seen in training, and of others
 	toImage    recall
-	searches   []search
+	searches   []lookup
 }
 
 // gallery is a part of the drawn images as the model sees it.
@@ -89,8 +89,8 @@ func (s *gallery) right() int {
 
 func (s *gallery) Accuracy() float64 { return float64(s.right()) / float64(len(s.guesses)) }
 
-// search is what a text finds.
-type search struct {
+// lookup is what a text finds.
+type lookup struct {
 	Text string
 	All  int // images that fit
 	Hits []hit
@@ -103,7 +103,7 @@ type hit struct {
 }
 
 // Fitting is how many hits fit.
-func (s search) Fitting() int {
+func (s lookup) Fitting() int {
 	n := 0
 	for _, h := range s.Hits {
 		if h.Fits {
@@ -136,7 +136,7 @@ func (x *exploration) search(ctx context.Context) error {
 	}
 	_, x.toImage = ranks(rows, captions, t.own, E)
 	for _, spec := range x.examples() {
-		s := search{Text: spec.Caption()}
+		s := lookup{Text: spec.Caption()}
 		query := captions[t.known[s.Text]*E:][:E]
 		for i, row := range slices.Collect(slices.Chunk(rows, E)) {
 			h := hit{specs[i], cosine(row, query), specs[i].Caption() == s.Text}

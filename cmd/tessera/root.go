@@ -60,6 +60,7 @@ Results go to standard output, progress to standard error. The exit code is 0,
 	chapter("tools", "Tools",
 		newCompletion(),
 		newInspect(),
+		newSearch(),
 		newVerify(),
 	)
 	addDryRun(root)
