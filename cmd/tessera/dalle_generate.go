@@ -39,7 +39,7 @@ func (o *drawing) bind(f *pflag.FlagSet) {
 	f.Float64Var(&o.sampler.Temperature, "temperature", 1, "divides scores: less than 1 for likelier images, 0 for the likeliest tokens")
 	f.IntVar(&o.sampler.TopK, "top-k", 0, "draw from the k likeliest tokens; 0: from all")
 	f.Float64Var(&o.sampler.TopP, "top-p", 0, "draw from the fewest tokens that have this probability together; 0: from all")
-	f.Float64Var(&o.sampler.MinP, "min-p", 0.1, "draw from tokens of at least this share of the greatest probability; 0: from all")
+	f.Float64Var(&o.sampler.MinP, "min-p", 0.05, "draw from tokens of at least this share of the greatest probability; 0: from all")
 	f.Float64Var(&o.guidance, "guidance", 1.5, "how far to exaggerate the influence of the text, for models trained with --text-dropout, others having 1; 1: not")
 }
 

@@ -38,7 +38,7 @@ func (o *dalleSettings) bind(f *pflag.FlagSet) {
 	f.IntVar(&o.vocabSize, "vocab-size", 1024, "tokens of a new tokenizer, at most; there are 514 for bytes")
 	f.IntVar(&o.textTokens, "text-tokens", 0, "tokens of a text, at most; 0: those of the longest caption")
 	c := dalle.Small()
-	f.IntVar(&o.width, "width", c.Width, "width of the transformer")
+	f.IntVar(&o.width, "width", c.Width, "width of the transformer, 96 for shapes unless given")
 	f.IntVar(&o.layers, "layers", c.Layers, "blocks of the transformer")
 	f.IntVar(&o.heads, "heads", c.Heads, "heads of attention")
 	f.StringVar(&o.positions, "positions", c.Positions, "how places of the image are told apart: learned (a vector for each) or axial (rows and columns)")
@@ -47,7 +47,7 @@ func (o *dalleSettings) bind(f *pflag.FlagSet) {
 	f.Float64Var(&o.dropout, "dropout", 0, "probability of zeroing a hidden unit")
 	f.IntVar(&o.epochs, "epochs", 0, "passes over the training images (default by data set)")
 	f.IntVar(&o.steps, "steps", 0, "optimizer steps, instead of epochs")
-	f.IntVar(&o.batch, "batch", 128, "images of a batch")
+	f.IntVar(&o.batch, "batch", 128, "images of a batch, 32 of shapes unless given")
 	f.Float64Var(&o.lr, "lr", 1.5e-3, "peak learning rate, which falls to 0 along half a cosine")
 	f.Float64Var(&o.warmup, "warmup", 0.1, "share of the steps in which the learning rate rises")
 	f.Float64Var(&o.weightDecay, "weight-decay", 0.05, "decoupled weight decay, of matrices")
@@ -65,9 +65,11 @@ func bindTemplate(f *pflag.FlagSet, template *string) {
 	f.StringVar(template, "template", "a photo of {}", "caption of images without one, {} being their class")
 }
 
-// dalleDefaults are the values of flags that suit a data set.
+// dalleDefaults are the values of flags that suit a data set. The outline of a
+// shape takes more steps to learn than its color and place: small batches give
+// them in the same time.
 var dalleDefaults = map[string]map[string]string{
-	"shapes":        {"epochs": "12"},
+	"shapes":        {"epochs": "8", "width": "96", "batch": "32"},
 	"mnist":         {"epochs": "2"},
 	"fashion-mnist": {"epochs": "2"},
 	"cifar10":       {"epochs": "10"},
