@@ -14,6 +14,9 @@ import (
 // captionPrompt asks for a caption, as open_flamingo does.
 const captionPrompt = "Output:"
 
+// namePrompt asks for the name of a color.
+const namePrompt = "it is called"
+
 // questionPrompt asks a question.
 func questionPrompt(q string) string { return "Question: " + q + " Answer:" }
 
@@ -119,9 +122,9 @@ func (a *album) named(examples *album, i, shots int, r *rand.Rand) []chunk {
 	var chunks []chunk
 	naming, known := data.NewNaming(a.words, r), map[int]bool{}
 	add := func(im asked) {
-		q := naming.Question(*im.spec)
-		chunks = append(chunks, chunk{im.image, questionPrompt(q.Text), q.Answer, !known[im.spec.Color]})
-		known[im.spec.Color] = true
+		color := im.spec.Color
+		chunks = append(chunks, chunk{im.image, namePrompt, naming[color], !known[color]})
+		known[color] = true
 	}
 	for _, color := range naming.Examples(a.images[i].spec.Color, shots, r) {
 		same := examples.colors[color]
@@ -150,8 +153,7 @@ func (a asked) chunk(kind int) chunk {
 func (d *describer) longest(a *album) int {
 	n, known := 0, map[ask]bool{}
 	for _, w := range a.words {
-		q := data.Naming{w}.Question(data.ShapeSpec{})
-		n = max(n, len(d.sequence(chunk{image: a.images[0].image, prompt: questionPrompt(q.Text), answer: q.Answer}).IDs))
+		n = max(n, len(d.sequence(chunk{image: a.images[0].image, prompt: namePrompt, answer: w}).IDs))
 	}
 	for _, im := range a.images {
 		for kind, a := range im.asks {

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -195,7 +194,7 @@ func (r *lmRun) documents() (all, held []string, err error) {
 		}
 		s := data.Shapes{N: shapesTrain, Size: data.MinShapeSize, Seed: shapesSeed, Pairs: seen}
 		v := data.Shapes{N: shapesTrain / 20, Size: data.MinShapeSize, Seed: shapesValSeed, Pairs: seen}
-		return shapeTexts(s, r.seed), shapeTexts(v, r.seed+1), nil
+		return shapeTexts(s), shapeTexts(v), nil
 	}
 	if r.holdOut > 0 {
 		return nil, nil, usagef("--hold-out %d: only shapes have pairs of color and shape to hold out", r.holdOut)
@@ -210,18 +209,14 @@ func (r *lmRun) documents() (all, held []string, err error) {
 	return all, nil, nil
 }
 
-// shapeTexts is what is said about shapes: every ask with its answer, and lines
-// about made-up names of colors, which mean the same to the end of their text.
-func shapeTexts(s data.Shapes, seed uint64) (texts []string) {
+// shapeTexts is what is said about shapes: every ask with its answer, and what colors
+// are called by made-up names, which mean the same to the end of their text.
+func shapeTexts(s data.Shapes) (texts []string) {
 	known, fresh := data.NamingWords()
 	words := slices.Concat(known, fresh)
 	for i := range s.N {
-		rng := rand.New(rand.NewPCG(seed, uint64(i)))
-		var lines []string
-		for _, q := range data.NewNaming(words, rng).Text(6, rng) {
-			lines = append(lines, questionPrompt(q.Text)+" "+q.Answer)
-		}
-		texts = append(texts, strings.Join(lines, " "))
+		rng := rand.New(rand.NewPCG(s.Seed, uint64(i)))
+		texts = append(texts, data.NewNaming(words, rng).Text(10, rng))
 		texts = append(texts, captionPrompt+" "+s.Spec(i).Caption())
 		for _, q := range s.Questions(i) {
 			texts = append(texts, questionPrompt(q.Text)+" "+q.Answer)

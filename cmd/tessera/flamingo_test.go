@@ -17,7 +17,7 @@ import (
 func tinyLanguage(t *testing.T, args ...string) string {
 	t.Helper()
 	text := filepath.Join(t.TempDir(), "text.txt")
-	lines := shapeTexts(data.Shapes{N: 60, Size: data.MinShapeSize, Seed: 1}, 1)
+	lines := shapeTexts(data.Shapes{N: 60, Size: data.MinShapeSize, Seed: 1})
 	write(t, text, []byte(strings.Join(lines, "\n")))
 	dir := filepath.Join(t.TempDir(), "language")
 	ok(t, append([]string{"flamingo", "pretrain-lm", "--out", dir, "--text", text, "--vocab-size", "300", "--width", "16",

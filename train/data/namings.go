@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 )
 
 // Made-up words that stand for colors.
@@ -35,11 +36,6 @@ func NewNaming(words []string, r *rand.Rand) Naming {
 	return n
 }
 
-// Question asks what the color of a shape is called.
-func (n Naming) Question(s ShapeSpec) Question {
-	return Question{"what is the color called?", n[s.Color]}
-}
-
 // Examples draws the colors of n examples for a question about the given color:
 // that color and another one, as often as each other but for one if n is odd, in
 // random order.
@@ -54,14 +50,14 @@ func (n Naming) Examples(color, count int, r *rand.Rand) []int {
 	return colors
 }
 
-// Text is a text of lines that ask, of colors by their usual names, what they are
-// called: count lines about up to three colors.
-func (n Naming) Text(count int, r *rand.Rand) []Question {
+// Text says again and again what two or three colors are called, in count
+// sentences: "red is called dax. blue is called kern. red is called dax."
+func (n Naming) Text(count int, r *rand.Rand) string {
 	colors := r.Perm(len(n))[:2+r.IntN(2)]
-	lines := make([]Question, count)
-	for i := range lines {
+	sentences := make([]string, count)
+	for i := range sentences {
 		c := colors[r.IntN(len(colors))]
-		lines[i] = Question{fmt.Sprintf("what is %s called?", shapeColors[c]), n[c]}
+		sentences[i] = fmt.Sprintf("%s is called %s.", shapeColors[c], n[c])
 	}
-	return lines
+	return strings.Join(sentences, " ")
 }
