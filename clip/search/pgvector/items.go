@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -90,6 +91,55 @@ func (x *Index) Get(ctx context.Context, ids []string) ([]search.Item, error) {
 		}
 	}
 	return items, err
+}
+
+// listed is how many items are read at once by All.
+const listed = 1000
+
+// All gives all items by ID, without their vectors. Between pages of 1000 no
+// connection is held, so that an item that is written meanwhile may be missed.
+func (x *Index) All(ctx context.Context) iter.Seq2[search.Item, error] {
+	return func(yield func(search.Item, error) bool) {
+		for after := ""; ; { // no ID is empty
+			page, err := x.page(ctx, after)
+			if err != nil {
+				yield(search.Item{}, err)
+				return
+			}
+			for _, it := range page {
+				if !yield(it, nil) {
+					return
+				}
+			}
+			if len(page) < listed {
+				return
+			}
+			after = page[len(page)-1].ID
+		}
+	}
+}
+
+func (x *Index) page(ctx context.Context, after string) (page []search.Item, err error) {
+	err = x.pool.tx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, fmt.Sprintf("SELECT id, image, text, meta::text FROM %s WHERE id > $1 ORDER BY id LIMIT %d", x.table, listed), after)
+		if err != nil {
+			return errors.Wrap(err, "pgvector")
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var it search.Item
+			var meta string
+			if err := rows.Scan(&it.ID, &it.Image, &it.Text, &meta); err != nil {
+				return errors.Wrap(err, "pgvector")
+			}
+			if it.Meta, err = readMeta(it.ID, meta); err != nil {
+				return err
+			}
+			page = append(page, it)
+		}
+		return errors.Wrap(rows.Err(), "pgvector")
+	})
+	return page, err
 }
 
 // readMeta reads the column meta.

@@ -3,7 +3,9 @@
 package pgvector_test
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"math"
 	"math/rand/v2"
 	"net"
@@ -11,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +86,14 @@ func TestServer(t *testing.T) {
 	}
 	t.Run("exact", func(t *testing.T) { searchtest.Run(t, open(pgvector.Options{})) })
 	t.Run("HNSW", func(t *testing.T) { searchtest.Run(t, open(pgvector.Options{HNSW: true})) })
+	t.Run("all", func(t *testing.T) {
+		x, err := pgvector.Open(t.Context(), pgvector.Options{URL: url, Table: fmt.Sprintf("all_%d", stamp), Dim: 4, Model: "m"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer x.Close()
+		listAll(t, x, 2500)
+	})
 	t.Run("again", func(t *testing.T) {
 		again(t, pgvector.Options{URL: url, Table: fmt.Sprintf("again_%d", stamp), Dim: 32, Model: "it's; \\ $1"})
 	})
@@ -179,6 +190,46 @@ func again(t *testing.T, o pgvector.Options) {
 	if same*20 < total*19 {
 		t.Errorf("HNSW finds %d of %d", same, total)
 	}
+}
+
+// listAll checks that All gives every item once, more than one answer holds.
+func listAll(t *testing.T, x interface {
+	search.Index
+	All(context.Context) iter.Seq2[search.Item, error]
+}, n int) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	want := map[string]search.Item{}
+	var items []search.Item
+	for i := range n {
+		it := search.Item{ID: fmt.Sprint("item ", i), Image: fmt.Sprint(i, ".png"), ImageVector: unit(rng, 4), Meta: map[string]any{"n": float64(i)}}
+		items = append(items, it)
+		it.ImageVector = nil
+		want[it.ID] = it
+	}
+	for part := range slices.Chunk(items, 2000) {
+		if err := x.Put(t.Context(), part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := x.Delete(t.Context(), []string{"item 0", fmt.Sprint("item ", n-1)}); err != nil {
+		t.Fatal(err)
+	}
+	delete(want, "item 0")
+	delete(want, fmt.Sprint("item ", n-1))
+	start := time.Now()
+	for it, err := range x.All(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(it, want[it.ID]) {
+			t.Fatalf("%+v, want %+v", it, want[it.ID])
+		}
+		delete(want, it.ID)
+	}
+	if len(want) > 0 {
+		t.Errorf("%d of %d items are missing", len(want), n-2)
+	}
+	t.Logf("%d items listed in %v", n-2, time.Since(start).Round(time.Millisecond))
 }
 
 func unit(rng *rand.Rand, D int) []float32 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ import (
 
 const (
 	batch = 256  // objects sent in one request
-	names = 1000 // UUIDs in one request
+	names = 1000 // UUIDs in one request, objects in one list
 )
 
 // An object is an item as Weaviate holds it.
@@ -51,13 +52,26 @@ func identity(id string) string {
 
 // item reads an object, which may be anybody's.
 func (o *object) item(dim int) (search.Item, error) {
-	it := search.Item{ID: o.Item, Image: o.Image, Text: o.Text, ImageVector: o.Additional.Vectors.Image, TextVector: o.Additional.Vectors.Text}
+	it, err := o.properties()
+	if err != nil {
+		return it, err
+	}
+	it.ImageVector, it.TextVector = o.Additional.Vectors.Image, o.Additional.Vectors.Text
+	return it, errors.Wrapf(it.Validate(dim), "weaviate: object %s", o.Additional.ID)
+}
+
+// properties are the item without its vectors.
+func (o *object) properties() (search.Item, error) {
+	it := search.Item{ID: o.Item, Image: o.Image, Text: o.Text}
+	if it.ID == "" {
+		return it, errors.Errorf("weaviate: object %s is no item: it has no id", o.Additional.ID)
+	}
 	if o.Meta != "" {
 		if err := json.Unmarshal([]byte(o.Meta), &it.Meta); err != nil {
 			return it, errors.Wrapf(err, "weaviate: object %s: metadata", o.Additional.ID)
 		}
 	}
-	return it, errors.Wrapf(it.Validate(dim), "weaviate: object %s", o.Additional.ID)
+	return it, nil
 }
 
 // Put implements search.Index, but see Index on errors.
@@ -174,8 +188,8 @@ func unique(ids []string) []string {
 func (x *Index) Get(ctx context.Context, ids []string) ([]search.Item, error) {
 	found := make(map[string]search.Item, len(ids))
 	for part := range slices.Chunk(unique(ids), names) {
-		g, err := x.ask(ctx, fmt.Sprintf(`{found: Get{%s(limit: %d, consistencyLevel: ONE, where: {path: ["id"], operator: ContainsAny, valueText: ["%s"]}){%s}}}`,
-			x.class, len(part), strings.Join(part, `", "`), fields))
+		g, err := x.ask(ctx, fmt.Sprintf(`{found: Get{%s(limit: %d%s, where: {path: ["id"], operator: ContainsAny, valueText: ["%s"]}){%s}}}`,
+			x.class, len(part), x.get, strings.Join(part, `", "`), fields))
 		if err != nil {
 			return nil, err
 		}
@@ -194,6 +208,63 @@ func (x *Index) Get(ctx context.Context, ids []string) ([]search.Item, error) {
 		}
 	}
 	return items, nil
+}
+
+// All gives all items by UUID, without their vectors. An item that is written
+// meanwhile may be missed.
+func (x *Index) All(ctx context.Context) iter.Seq2[search.Item, error] {
+	return func(yield func(search.Item, error) bool) {
+		for after := uuid.Nil.String(); ; {
+			part, err := x.list(ctx, after, names, "")
+			if err != nil {
+				yield(search.Item{}, err)
+				return
+			}
+			for _, l := range part {
+				o := l.Properties
+				o.Additional.ID = l.ID
+				it, err := o.properties()
+				if err != nil {
+					yield(search.Item{}, err)
+					return
+				}
+				if !yield(it, nil) {
+					return
+				}
+			}
+			if len(part) < names {
+				return
+			}
+			after = part[len(part)-1].ID
+		}
+	}
+}
+
+// listed is an object as Weaviate lists it.
+type listed struct {
+	ID         string  `json:"id"`
+	Properties object  `json:"properties"`
+	Vectors    vectors `json:"vectors"`
+}
+
+// list gives objects by UUID, the first behind a given one. All copies of the
+// class give the same.
+func (x *Index) list(ctx context.Context, after string, limit int, include string) ([]listed, error) {
+	var list struct {
+		Objects []listed `json:"objects"`
+	}
+	path := fmt.Sprintf("/v1/objects?class=%s&limit=%d&include=%s&after=%s", x.class, limit, include, after)
+	err := x.do(ctx, http.MethodGet, path, nil, func(got []byte) error {
+		list.Objects = nil
+		if err := decode(got, &list); err != nil {
+			return err
+		}
+		if n := len(list.Objects); n > limit || n > 0 && list.Objects[n-1].ID <= after {
+			return errors.Errorf("a list of %d objects that does not go on from %s, want at most %d", n, after, limit)
+		}
+		return nil
+	}, true)
+	return list.Objects, err
 }
 
 // Info implements search.Index; the bytes on disk are not known.

@@ -4,7 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"net/http"
+
+	"github.com/google/uuid"
 
 	"tessera/clip/search"
 )
@@ -38,17 +39,11 @@ func (x *Index) sampled(ctx context.Context) (*sample, error) {
 		}
 	}
 	s := &sample{items: n, vectors: map[search.Modality][][]float32{}, means: map[search.Modality][]float64{}}
-	// The list is by UUID, and all copies of the class give the same.
-	var list struct {
-		Objects []struct {
-			Vectors vectors `json:"vectors"`
-		} `json:"objects"`
-	}
-	path := fmt.Sprintf("/v1/objects?class=%s&limit=%d&include=vector&after=00000000-0000-0000-0000-000000000000", x.class, sampleSize)
-	if err := x.do(ctx, http.MethodGet, path, nil, func(got []byte) error { return decode(got, &list) }, true); err != nil {
+	list, err := x.list(ctx, uuid.Nil.String(), sampleSize, "vector")
+	if err != nil {
 		return nil, err
 	}
-	for _, o := range list.Objects {
+	for _, o := range list {
 		for kind, v := range map[search.Modality][]float32{search.Images: o.Vectors.Image, search.Texts: o.Vectors.Text} {
 			if len(v) == x.about.Dim {
 				s.vectors[kind] = append(s.vectors[kind], v)

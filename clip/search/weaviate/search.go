@@ -67,8 +67,8 @@ func (x *Index) near(ctx context.Context, s *scoring, on string, limit int) ([]s
 		if err != nil {
 			return nil, false, errors.Wrap(err, "weaviate")
 		}
-		fmt.Fprintf(&b, `%[1]s: Get{%[2]s(limit: %[3]d, consistencyLevel: ONE, nearVector: {vector: %[4]s, targetVectors: ["%[1]s"]}%[5]s){%[6]s}} `,
-			m.kind, x.class, limit, vector, on, fields)
+		fmt.Fprintf(&b, `%[1]s: Get{%[2]s(limit: %[3]d%[4]s, nearVector: {vector: %[5]s, targetVectors: ["%[1]s"]}%[6]s){%[7]s}} `,
+			m.kind, x.class, limit, x.get, vector, on, fields)
 	}
 	b.WriteByte('}')
 	g, err := x.ask(ctx, b.String())

@@ -3,7 +3,9 @@
 package weaviate_test
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"math"
 	"math/rand/v2"
 	"net"
@@ -12,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -161,6 +164,13 @@ func TestCluster(t *testing.T) {
 	}
 	t.Run("exact", func(t *testing.T) { searchtest.Run(t, open(weaviate.Options{Exact: true})) })
 	t.Run("HNSW", func(t *testing.T) { searchtest.Run(t, open(weaviate.Options{})) })
+	t.Run("all", func(t *testing.T) {
+		x, err := weaviate.Open(t.Context(), weaviate.Options{URLs: urls, Class: "All", Dim: 4, Model: "m", Exact: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		listAll(t, x, 10_500) // beyond what a search may give
+	})
 	t.Run("kill a node", func(t *testing.T) { kill(t, nodes, urls) })
 }
 
@@ -239,6 +249,46 @@ func kill(t *testing.T, nodes []node, urls []string) {
 	if n, err := again.Delete(t.Context(), []string{"fresh", "item 0"}); err != nil || n != 2 {
 		t.Errorf("Delete: %d, error %v", n, err)
 	}
+}
+
+// listAll checks that All gives every item once, more than one answer holds.
+func listAll(t *testing.T, x interface {
+	search.Index
+	All(context.Context) iter.Seq2[search.Item, error]
+}, n int) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	want := map[string]search.Item{}
+	var items []search.Item
+	for i := range n {
+		it := search.Item{ID: fmt.Sprint("item ", i), Image: fmt.Sprint(i, ".png"), ImageVector: unit(rng, 4), Meta: map[string]any{"n": float64(i)}}
+		items = append(items, it)
+		it.ImageVector = nil
+		want[it.ID] = it
+	}
+	for part := range slices.Chunk(items, 2000) {
+		if err := x.Put(t.Context(), part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := x.Delete(t.Context(), []string{"item 0", fmt.Sprint("item ", n-1)}); err != nil {
+		t.Fatal(err)
+	}
+	delete(want, "item 0")
+	delete(want, fmt.Sprint("item ", n-1))
+	start := time.Now()
+	for it, err := range x.All(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(it, want[it.ID]) {
+			t.Fatalf("%+v, want %+v", it, want[it.ID])
+		}
+		delete(want, it.ID)
+	}
+	if len(want) > 0 {
+		t.Errorf("%d of %d items are missing", len(want), n-2)
+	}
+	t.Logf("%d items listed in %v", n-2, time.Since(start).Round(time.Millisecond))
 }
 
 func unit(rng *rand.Rand, D int) []float32 {

@@ -56,6 +56,7 @@ type Index struct {
 	client
 	class string
 	about about
+	get   string // arguments of every Get
 
 	mu     sync.Mutex
 	sample *sample // nil when a write made it stale
@@ -126,6 +127,9 @@ func (x *Index) open(ctx context.Context, o Options) error {
 func (x *Index) read(ctx context.Context) (found bool, err error) {
 	var class struct {
 		Description string `json:"description"`
+		Replication struct {
+			Factor int `json:"factor"`
+		} `json:"replicationConfig"`
 	}
 	err = x.do(ctx, http.MethodGet, "/v1/schema/"+x.class, nil, func(got []byte) error { return decode(got, &class) }, true)
 	if r := (*refusal)(nil); errors.As(err, &r) && r.status == http.StatusNotFound {
@@ -136,6 +140,9 @@ func (x *Index) read(ctx context.Context) (found bool, err error) {
 	}
 	if json.Unmarshal([]byte(class.Description), &x.about) != nil || x.about.Model == "" || x.about.Dim <= 0 {
 		return false, errors.Errorf("weaviate: class %s is no search index: its description %.100q does not state a model", x.class, class.Description)
+	}
+	if class.Replication.Factor > 1 {
+		x.get = ", consistencyLevel: ONE" // unknown to a class that is not replicated
 	}
 	return true, nil
 }

@@ -277,6 +277,87 @@ func TestCountsAreRead(t *testing.T) {
 	}
 }
 
+// TestAll lists more than one answer holds.
+func TestAll(t *testing.T) {
+	uuids := func(i int) string { return fmt.Sprintf("%08x-0000-5000-8000-000000000000", i+1) }
+	object := func(i int) string {
+		return fmt.Sprintf(`{"id": %q, "properties": {"item": "item %d", "text": "t", "meta": "{\"n\": %d}", "marks": ["x"]}}`, uuids(i), i, i)
+	}
+	answer := func(objects []string) string { return `{"objects": [` + strings.Join(objects, ",") + `]}` }
+	for _, tt := range []struct {
+		name  string
+		n     int
+		odd   string // what the last answer is
+		says  string // part of the error
+		stop  int    // items after which the reader has enough, 0 for never
+		asked int64
+	}{
+		{name: "none", n: 0, asked: 1},
+		{name: "one", n: 1, asked: 1},
+		{name: "a whole answer", n: 1000, asked: 2},
+		{name: "more", n: 2345, asked: 3},
+		{name: "no more than wanted", n: 2345, stop: 3, asked: 1},
+		{name: "the same list twice", n: 1000, odd: answer([]string{object(1)}), says: "does not go on from " + uuids(999), asked: 2},
+		{name: "what is no item", n: 1000, odd: answer([]string{`{"id": "ffffffff-0000-5000-8000-000000000000", "properties": {"item": ""}}`}), says: "is no item", asked: 2},
+		{name: "metadata that is none", n: 1000, odd: answer([]string{`{"id": "ffffffff-0000-5000-8000-000000000000", "properties": {"item": "a", "meta": "["}}`}), says: "metadata", asked: 2},
+		{name: "no JSON", n: 1000, odd: "<html>", says: "not an answer of Weaviate", asked: 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var asked int64
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/v1/objects" {
+					about4(w, "")
+					return
+				}
+				asked++
+				q := r.URL.Query()
+				if q.Get("class") != "Items" || q.Get("limit") != "1000" {
+					t.Errorf("asked for %v", q)
+				}
+				var page []string
+				for i := 0; i < tt.n && len(page) < 1000; i++ {
+					if uuids(i) > q.Get("after") {
+						page = append(page, object(i))
+					}
+				}
+				if len(page) == 0 && tt.odd != "" {
+					fmt.Fprint(w, tt.odd)
+					return
+				}
+				fmt.Fprint(w, answer(page))
+			}))
+			defer s.Close()
+			x, err := Open(t.Context(), Options{URLs: []string{s.URL}, Class: "Items"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			var failed error
+			for it, err := range x.All(t.Context()) {
+				if failed = err; err != nil {
+					continue
+				}
+				if want := fmt.Sprint("item ", n); it.ID != want || it.Text != "t" || it.Meta["n"] != float64(n) {
+					t.Fatalf("item %d is %+v", n, it)
+				}
+				if n++; n == tt.stop {
+					break
+				}
+			}
+			want := tt.n
+			if tt.stop > 0 {
+				want = tt.stop
+			}
+			if n != want || asked != tt.asked {
+				t.Errorf("%d items in %d answers, want %d in %d", n, asked, want, tt.asked)
+			}
+			if (failed != nil) != (tt.says != "") || failed != nil && !strings.Contains(failed.Error(), tt.says) {
+				t.Errorf("error %v, want %q", failed, tt.says)
+			}
+		})
+	}
+}
+
 func TestMarks(t *testing.T) {
 	it := search.Item{ID: "a", ImageVector: []float32{1}, Meta: map[string]any{
 		"n": 3, "zero": 0, "s": " x", "list": []any{"p", 4.0, []any{"q"}}, "map": map[string]any{"k": 1},
