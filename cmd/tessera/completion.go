@@ -9,6 +9,7 @@ import (
 
 	"tessera/clip"
 	"tessera/clip/bpe"
+	"tessera/clip/search"
 	"tessera/dalle"
 	"tessera/vit"
 	"tessera/vqvae"
@@ -89,6 +90,7 @@ func flagValues(command, flag string) (values []string, few bool) {
 		command, flag string // command: the beginning of its path
 		values        []string
 	}{
+		{"tessera search", "data", []string{"shapes"}},
 		{"tessera clip", "data", append(slices.Clone(pairKinds), dataKinds...)},
 		{"tessera", "data", dataKinds},
 		{"tessera clip", "preset", clip.Presets()},
@@ -107,6 +109,11 @@ func flagValues(command, flag string) (values []string, few bool) {
 		{"tessera vit", "pooling", []string{"cls", "mean"}},
 		{"tessera", "augment", augmentations},
 		{"tessera vqvae", "quantizer", vqvae.Quantizers()},
+		{"tessera search duplicates", "in", []string{string(search.Images), string(search.Texts)}},
+		{"tessera search", "in", []string{string(search.Images), string(search.Texts), "both"}},
+		{"tessera search", "fusion", fusions()},
+		{"tessera search", "precision", []string{string(search.Float32), string(search.Int8)}},
+		{"tessera search", "hidden-act", []string{"quick_gelu", "gelu"}},
 		{"tessera dalle", "positions", []string{dalle.Learned, dalle.Axial}},
 	} {
 		if v.flag == flag && strings.HasPrefix(command, v.command) {

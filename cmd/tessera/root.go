@@ -57,10 +57,12 @@ Results go to standard output, progress to standard error. The exit code is 0,
 		newViT(),
 		newVQVAE(),
 	)
+	chapter("search", "Search",
+		newSearch(),
+	)
 	chapter("tools", "Tools",
 		newCompletion(),
 		newInspect(),
-		newSearch(),
 		newVerify(),
 	)
 	addDryRun(root)

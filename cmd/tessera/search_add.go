@@ -104,7 +104,7 @@ func (o *searchAddOptions) run(cmd *cobra.Command) error {
 	if err := index.Put(cmd.Context(), []search.Item{it}); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s is in the index\n", o.index, it.ID)
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s is in the index\n", o.name(), it.ID)
 	return err
 }
 
@@ -135,7 +135,7 @@ func newSearchDelete() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s of %s items removed\n", o.index, thousands(n), thousands(len(args)))
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s of %s items removed\n", o.name(), thousands(n), thousands(len(args)))
 			return err
 		},
 	}

@@ -34,7 +34,7 @@ is a file.`,
 			case in != string(search.Images) && in != string(search.Texts):
 				return unknown("part of an item: --in", in, []string{string(search.Images), string(search.Texts)})
 			case strings.Contains(o.index, "://"):
-				return usagef("--index %s: all pairs are compared in files only", o.index)
+				return usagef("--index %s: all pairs are compared in files only", o.name())
 			}
 			index, err := o.open(cmd.Context(), nil, reading)
 			if err != nil {
@@ -60,15 +60,18 @@ is a file.`,
 	return cmd
 }
 
-// nearDuplicates gives groups of ids, none for an index in servers.
+// nearDuplicates gives groups of ids, nil for an index in servers, where none are
+// looked for.
 func nearDuplicates(ctx context.Context, index search.Index, threshold float64, in search.Modality) ([][]string, error) {
-	groups := [][]string{} // a list in JSON
 	f, ok := index.(*search.File)
 	if !ok {
-		return groups, nil
+		return nil, nil
 	}
-	found, err := f.Duplicates(ctx, in, threshold)
-	return append(groups, found...), err
+	groups, err := f.Duplicates(ctx, in, threshold)
+	if groups == nil {
+		groups = [][]string{} // a list in JSON
+	}
+	return groups, err
 }
 
 // printGroups lists groups, at most so many.

@@ -32,7 +32,8 @@ coco:FILE or emoji:DIR[:STYLE], as for tessera clip train.
 Called again, it takes in what is new or changed, by size and time and then by
 content, follows files that were moved, and removes those that are gone. What is
 in the index stays there when the command is interrupted; called again, it goes on.
-Images of which the cosine reaches --near are reported as near duplicates.
+Images of which the cosine reaches --near are reported as near duplicates, for an
+index in a file.
 
 The id of an item is the path of its file. A file that cannot be read is reported
 and left out; the exit code is then 1.`,
@@ -95,7 +96,7 @@ func (o *searchIndexOptions) run(cmd *cobra.Command, args []string) error {
 	if o.json {
 		err = writeJSON(cmd.OutOrStdout(), x.indexReport)
 	} else {
-		err = x.print(cmd, o.searchPlace.index)
+		err = x.print(cmd, o.name())
 	}
 	if err == nil && x.Failed > 0 {
 		err = errors.Errorf("%d of the files could not be read", x.Failed)

@@ -170,6 +170,15 @@ func TestCluster(t *testing.T) {
 			t.Fatal(err)
 		}
 		listAll(t, x, 10_500) // beyond what a search may give
+		// There is one copy of each item, on any node.
+		items, err := x.Get(t.Context(), []string{"item 3"})
+		if err != nil || len(items) != 1 {
+			t.Fatalf("Get: %v, error %v", items, err)
+		}
+		hits, err := x.Search(t.Context(), search.Query{Terms: []search.Term{{Vector: items[0].ImageVector, Kind: search.Images, Weight: 1}}, K: 1})
+		if err != nil || len(hits) != 1 || math.Abs(*hits[0].ImageCosine-1) > 1e-5 {
+			t.Errorf("Search: %+v, error %v", hits, err)
+		}
 	})
 	t.Run("kill a node", func(t *testing.T) { kill(t, nodes, urls) })
 }
