@@ -24,9 +24,28 @@ type Config struct {
 	Padding   int             `json:"pad_token_id"`                // NoToken: none
 	Tower     string          `json:"vision_model_type,omitempty"` // model_type of the tower that made the patches
 	Patches   int             `json:"vision_tokens,omitempty"`     // of an image by that tower; 0: any number
-	// ClassToken tells that the first of them is the tower's class token, which
-	// open_flamingo leaves out.
-	ClassToken bool `json:"vision_class_token,omitempty"`
+	Shown     Shown           `json:"vision_shown,omitempty"`      // which of the tower's tokens are the patches
+}
+
+// Shown says which tokens of a vision tower are shown to the resampler.
+type Shown string
+
+// What can be shown.
+const (
+	ShowPatches Shown = ""      // those of patches, as open_flamingo does
+	ShowAll     Shown = "all"   // the class token before them, as BLIP-2 does
+	ShowClass   Shown = "class" // the class token alone, as ClipCap does (arXiv:2111.09734)
+)
+
+// ParseShown reads "patches", "all" or "class".
+func ParseShown(s string) (Shown, error) {
+	switch s {
+	case "patches":
+		return ShowPatches, nil
+	case "all", "class":
+		return Shown(s), nil
+	}
+	return "", errors.Errorf("flamingo: %q is nothing to show, want patches, all or class", s)
 }
 
 // NoToken stands for a token that a vocabulary does not have.
@@ -87,6 +106,7 @@ func (c Config) Validate() error {
 	faults.Size("cross_attn_every_n_layers", c.Every, 1, most)
 	faults.Size("added_tokens", c.Added, 0, most)
 	faults.Size("vision_tokens", c.Patches, 0, most)
+	faults.If(c.Shown != ShowPatches && c.Shown != ShowAll && c.Shown != ShowClass, "vision_shown is %q, want \"\", \"all\" or \"class\"", c.Shown)
 	faults.Size("resampler.depth", c.Resampler.Depth, 1, most)
 	faults.Size("resampler.num_latents", c.Resampler.Latents, 1, most)
 	faults.Size("resampler.heads", c.Resampler.Heads, 1, most)

@@ -12,6 +12,7 @@ type Objective struct {
 }
 
 // Loss is the mean cross-entropy of the tokens to be learned, in nats, for the
+// inputs that Config.Batch makes of n sequences.
 func (o Objective) Loss(b *graph.Builder, n int) *graph.Node {
 	s := o.Shape
 	logits := o.Logits(b, b.Input("ids", n, s.Tokens), b.Input("time", n, s.Tokens), o.latents(b, n))

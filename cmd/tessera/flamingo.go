@@ -68,7 +68,7 @@ func loadDescriber(o describerFolders, log *slog.Logger) (*describer, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := loadTower(vision, o.cache, m.Config.ClassToken, log)
+	t, err := loadTower(vision, o.cache, m.Config.Shown, log)
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func openPatchCache(dir string, weights *graph.Params, size int) (*patchCache, e
 		return c, nil
 	}
 	h := sha256.New()
-	fmt.Fprintln(h, size) // with the class token or without
+	fmt.Fprintln(h, size) // by what is shown
 	for p := range weights.All() {
 		h.Write([]byte(p.Name))
 		if err := binary.Write(h, binary.LittleEndian, p.Float32s()); err != nil {

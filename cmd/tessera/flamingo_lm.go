@@ -59,14 +59,14 @@ DIR receives the model (config.json, model.safetensors), the tokenizer
 	f.StringVar(&o.out, "out", "", "folder of the results, new or empty")
 	f.StringSliceVar(&o.files, "text", nil, "text files to train on, instead of the text about shapes")
 	f.StringVar(&o.vocab, "vocab", "", "folder of a tokenizer of GPT-2's kind, instead of a new one made from the text")
-	f.IntVar(&o.vocabSize, "vocab-size", 512, "tokens of a new tokenizer, at most; there are 257 for bytes and the end of a text")
+	f.IntVar(&o.vocabSize, "vocab-size", 1024, "tokens of a new tokenizer, at most; there are 257 for bytes and the end of a text")
 	f.IntVar(&o.holdOut, "hold-out", 0, "pairs of color and shape that the text about shapes leaves out")
 	f.IntVar(&o.width, "width", 64, "width of the model")
 	f.IntVar(&o.layers, "layers", 4, "blocks of the model")
 	f.IntVar(&o.heads, "heads", 4, "heads of attention")
 	f.IntVar(&o.context, "context", 128, "tokens of a text, at most")
 	f.Float64Var(&o.dropout, "dropout", 0, "probability of zeroing a unit")
-	f.IntVar(&o.steps, "steps", 1500, "optimizer steps")
+	f.IntVar(&o.steps, "steps", 1200, "optimizer steps")
 	o.fitting.bind(f, "texts", 3e-3)
 	return cmd
 }

@@ -78,24 +78,24 @@ func TestNamesOf(t *testing.T) {
 	}
 }
 
-// Texts about names are trained with and counted apart; the class token comes
-// with the patches, unless it is not wanted.
+// Texts about names are trained with and counted apart; what is shown
+// of an image is what the flag says.
 func TestFlamingoNames(t *testing.T) {
 	language, vision := tinyLanguage(t), tiny(t)
-	sizes := map[bool]int{}
-	for _, class := range []bool{true, false} {
+	sizes := map[string]int{}
+	for _, show := range []string{"patches", "class", "all"} {
 		dir := filepath.Join(t.TempDir(), "run")
-		args := append(flamingoArgs(language, vision, dir), fmt.Sprint("--class-token=", class))
+		args := append(flamingoArgs(language, vision, dir), "--show", show)
 		args[slices.Index(args, "shapes:24")] = "shapes-words:24"
 		ok(t, args...)
 		c, err := flamingo.ReadConfig(filepath.Join(dir, "config.json"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.ClassToken != class {
-			t.Errorf("--class-token=%v: the configuration says %v", class, c.ClassToken)
+		if s, err := flamingo.ParseShown(show); err != nil || c.Shown != s {
+			t.Errorf("--show %s: the configuration says %q, error %v", show, c.Shown, err)
 		}
-		sizes[class] = c.Patches
+		sizes[show] = c.Patches
 		for _, spec := range []string{"shapes-words:24", "shapes:24"} {
 			out := ok(t, "flamingo", "eval", "--model", dir, "--data", spec, "--n", "2", "--shots", "1", "--max-tokens", "3", "--json")
 			var s struct{ Parts []map[string]any }
@@ -107,7 +107,7 @@ func TestFlamingoNames(t *testing.T) {
 			}
 		}
 	}
-	if sizes[true] != sizes[false]+1 {
-		t.Errorf("%d patches with the class token, %d without", sizes[true], sizes[false])
+	if n := sizes["patches"]; n < 2 || sizes["all"] != n+1 || sizes["class"] != 1 {
+		t.Errorf("tokens of an image: %v", sizes)
 	}
 }

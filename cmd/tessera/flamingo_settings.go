@@ -18,7 +18,8 @@ type flamingoSettings struct {
 	holdOut, shots                          int
 	depth, latents, heads, headWidth, mult  int
 	every                                   int
-	allImages, imageTimes, classToken       bool
+	allImages, imageTimes                   bool
+	show                                    string
 	epochs                                  int
 	gateRate                                float64
 }
@@ -33,7 +34,7 @@ func (o *flamingoSettings) bind(f *pflag.FlagSet) {
 	f.Float64Var(&o.val, "val", -1, "share of the training images held out for validation where the data has no such part; -1: 0.1 for folders, else 0")
 	f.IntVar(&o.holdOut, "hold-out", 0, "pairs of color and shape to leave out of training, of shapes")
 	bindTemplate(f, &o.template)
-	f.IntVar(&o.shots, "shots", 2, "examples before what is asked, at most")
+	f.IntVar(&o.shots, "shots", 4, "examples before what is asked, at most")
 	f.IntVar(&o.depth, "depth", 2, "layers of the resampler")
 	f.IntVar(&o.latents, "latents", 8, "latents of an image")
 	f.IntVar(&o.heads, "heads", 4, "heads of the resampler and of cross-attention")
@@ -42,7 +43,7 @@ func (o *flamingoSettings) bind(f *pflag.FlagSet) {
 	f.IntVar(&o.every, "every", 1, "cross-attention before each n-th block of the language model")
 	f.BoolVar(&o.allImages, "all-images", false, "let a token see all images before it, not only the last")
 	f.BoolVar(&o.imageTimes, "image-times", false, "tell the images of a text apart by learned vectors")
-	f.BoolVar(&o.classToken, "class-token", true, "show the tower's class token beside its patches, as BLIP-2 does; open_flamingo shows patches alone")
+	f.StringVar(&o.show, "show", "all", "tokens of the tower that are looked at: patches (as open_flamingo does), class, or all of both")
 	f.IntVar(&o.epochs, "epochs", 4, "passes over the training images")
 	f.IntVar(&o.steps, "steps", 0, "optimizer steps, instead of epochs")
 	o.fitting.bind(f, "images that are asked about", 5e-3)
@@ -66,6 +67,9 @@ func (o *flamingoSettings) check() error {
 			return err
 		}
 	}
+	if _, err := flamingo.ParseShown(o.show); err != nil {
+		return usagef("--show: %v", err)
+	}
 	f := o.fitting
 	f.steps = max(1, f.steps) // 0 means epochs
 	return f.check()
@@ -80,7 +84,7 @@ func (o *flamingoSettings) config(text gpt2.Config, t *tower) (flamingo.Config, 
 		c.Resampler.MaxImages = 1 + o.shots
 	}
 	c.Every, c.Immediate, c.Tower, c.Patches = o.every, !o.allImages, t.kind, t.patches
-	c.ClassToken = o.classToken
+	c.Shown = t.shown
 	return c, c.Validate()
 }
 

@@ -20,7 +20,7 @@ func tinyLanguage(t *testing.T, args ...string) string {
 	lines := shapeTexts(data.Shapes{N: 60, Size: data.MinShapeSize, Seed: 1})
 	write(t, text, []byte(strings.Join(lines, "\n")))
 	dir := filepath.Join(t.TempDir(), "language")
-	ok(t, append([]string{"flamingo", "pretrain-lm", "--out", dir, "--text", text, "--vocab-size", "300", "--width", "16",
+	ok(t, append([]string{"flamingo", "pretrain-lm", "--out", dir, "--text", text, "--vocab-size", "400", "--width", "16",
 		"--layers", "2", "--heads", "2", "--context", "80", "--batch", "4", "--steps", "4"}, args...)...)
 	return dir
 }
@@ -160,6 +160,7 @@ func TestFlamingoErrors(t *testing.T) {
 		{exitUsage, "--data is missing", []string{"train", "--out", fresh}},
 		{exitUsage, "--language is missing", []string{"train", "--out", fresh, "--data", "shapes"}},
 		{exitUsage, "--vision is missing", []string{"train", "--out", fresh, "--data", "shapes", "--language", language}},
+		{exitUsage, "\"some\" is nothing to show", []string{"train", "--out", fresh, "--data", "shapes", "--language", language, "--vision", vision, "--show", "some"}},
 		{exitFailed, "is no vision tower", []string{"train", "--out", fresh, "--data", "shapes", "--language", language, "--vision", language}},
 		{exitUsage, "but the language model takes 80", []string{"train", "--out", fresh, "--data", "shapes:24", "--language", language, "--vision", vision, "--shots", "9"}},
 		{exitUsage, "--hold-out 30", []string{"train", "--out", fresh, "--data", "shapes:24", "--language", language, "--vision", vision, "--hold-out", "30"}},

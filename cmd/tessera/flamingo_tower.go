@@ -18,6 +18,7 @@ import (
 // tower turns images into the tokens of their patches. It is never trained.
 type tower struct {
 	kind           string // model_type
+	shown          flamingo.Shown
 	input          data.Preprocess
 	channels, side int
 	patches, width int // of an image, and of a patch
@@ -27,11 +28,11 @@ type tower struct {
 	save           func(dir string) error
 }
 
-// loadTower reads the ViT or CLIP in dir. With class its class token counts as
-// the first patch. What it makes of images is kept in the
-// folder cache, unless that is empty.
-func loadTower(dir, cache string, class bool, log *slog.Logger) (*tower, error) {
-	t, err := newTower(dir, class, log)
+// loadTower reads the ViT or CLIP in dir. Those of its tokens that are shown
+// count as patches. What it makes of images is kept in the folder cache, unless
+// that is empty.
+func loadTower(dir, cache string, shown flamingo.Shown, log *slog.Logger) (*tower, error) {
+	t, err := newTower(dir, shown, log)
 	if err != nil {
 		return nil, err
 	}
@@ -39,14 +40,20 @@ func loadTower(dir, cache string, class bool, log *slog.Logger) (*tower, error) 
 	return t, err
 }
 
-func newTower(dir string, class bool, log *slog.Logger) (*tower, error) {
+func newTower(dir string, shown flamingo.Shown, log *slog.Logger) (*tower, error) {
 	kind, err := modelType(dir)
 	if err != nil {
 		return nil, err
 	}
-	skip := 1 // of an image's tokens
-	if class {
-		skip = 0
+	// part are the tokens shown of n, the class token being the first.
+	part := func(n int) (first, end int) {
+		switch shown {
+		case flamingo.ShowAll:
+			return 0, n
+		case flamingo.ShowClass:
+			return 0, 1
+		}
+		return 1, n
 	}
 	switch kind {
 	case "vit":
@@ -54,11 +61,12 @@ func newTower(dir string, class bool, log *slog.Logger) (*tower, error) {
 		if err != nil {
 			return nil, err
 		}
+		first, end := part(c.Tokens())
 		return &tower{
-			kind: kind, input: c.input, channels: c.Channels, side: c.ImageSize, patches: c.Tokens() - skip, width: c.HiddenSize,
+			kind: kind, shown: shown, input: c.input, channels: c.Channels, side: c.ImageSize, patches: end - first, width: c.HiddenSize,
 			params: c.Params(),
 			features: func(b *graph.Builder, x *graph.Node) *graph.Node {
-				return b.Slice(c.Features(b, x), 1, skip, c.Tokens())
+				return b.Slice(c.Features(b, x), 1, first, end)
 			},
 			save: c.save,
 		}, nil
@@ -68,11 +76,12 @@ func newTower(dir string, class bool, log *slog.Logger) (*tower, error) {
 			return nil, err
 		}
 		v := e.Config.Vision
+		first, end := part(v.Tokens())
 		return &tower{
-			kind: kind, input: e.embed.Input, channels: v.Channels, side: v.ImageSize, patches: v.Tokens() - skip, width: v.HiddenSize,
+			kind: kind, shown: shown, input: e.embed.Input, channels: v.Channels, side: v.ImageSize, patches: end - first, width: v.HiddenSize,
 			params: e.Params(),
 			features: func(b *graph.Builder, x *graph.Node) *graph.Node {
-				return b.Slice(e.Vision.Tokens(b, x), 1, skip, v.Tokens())
+				return b.Slice(e.Vision.Tokens(b, x), 1, first, end)
 			},
 			save: func(dir string) error {
 				if err := e.Save(dir); err != nil {

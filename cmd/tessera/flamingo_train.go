@@ -178,7 +178,11 @@ func (r *flamingoRun) begin() error {
 	if err != nil {
 		return errors.Wrap(err, r.language)
 	}
-	t, err := loadTower(r.vision, r.cache, r.classToken, r.log)
+	shown, err := flamingo.ParseShown(r.show)
+	if err != nil {
+		return err
+	}
+	t, err := loadTower(r.vision, r.cache, shown, r.log)
 	if err != nil {
 		return err
 	}

@@ -3,23 +3,24 @@ package data
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 )
 
-// Made-up words that stand for colors.
-var (
-	namingWords = [...]string{
-		"blick", "blorf", "chim", "cred", "dringle", "fep", "gaz", "glim", "hask", "jop", "kiv", "lorp",
-		"mib", "nork", "plim", "quom", "rell", "skib", "tiv", "toma", "vash", "wug", "yend", "zorp",
-	}
-	newNamingWords = [...]string{"dax", "fendle", "kern", "modi", "pilk", "sarn", "tulver", "zav"}
-)
-
-// NamingWords returns made-up words for colors: those to train with and others
-// for tests, which then are new.
+// NamingWords returns made-up words for colors, of two syllables each: 96 to
+// train with and 16 others for tests, which then are new.
 func NamingWords() (known, fresh []string) {
-	return slices.Clone(namingWords[:]), slices.Clone(newNamingWords[:])
+	var syllables []string
+	for _, c := range "bdfgklmnprstvwz" {
+		for _, v := range "aeiou" {
+			syllables = append(syllables, string(c)+string(v))
+		}
+	}
+	n := len(syllables)
+	words := make([]string, 112)
+	for i := range words {
+		words[i] = syllables[i%n] + syllables[(13*i+38+i/n)%n]
+	}
+	return words[:96], words[96:]
 }
 
 // Naming gives every color of [ShapeColors] a made-up word. It holds for one
@@ -51,7 +52,7 @@ func (n Naming) Examples(color, count int, r *rand.Rand) []int {
 }
 
 // Text says again and again what two or three colors are called, in count
-// sentences: "red is called dax. blue is called kern. red is called dax."
+// sentences: "red is called bano. blue is called depe. red is called bano."
 func (n Naming) Text(count int, r *rand.Rand) string {
 	colors := r.Perm(len(n))[:2+r.IntN(2)]
 	sentences := make([]string, count)

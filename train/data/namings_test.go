@@ -9,6 +9,9 @@ import (
 
 func TestNaming(t *testing.T) {
 	known, fresh := NamingWords()
+	if all := slices.Compact(slices.Sorted(slices.Values(slices.Concat(known, fresh)))); len(all) != 112 {
+		t.Fatalf("%d words, want 112", len(all))
+	}
 	for _, w := range fresh {
 		if slices.Contains(known, w) {
 			t.Errorf("%q is to train with and for tests", w)
