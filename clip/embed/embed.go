@@ -77,7 +77,7 @@ func Open(path string, o Options) (*Model, error) {
 
 // New is a model made of its parts. With no tokens, texts are an error.
 func New(c *clip.Model, input data.Preprocess, tokens *bpe.Tokenizer) *Model {
-	m := &Model{CLIP: c, Input: input, tokens: tokens, images: newPrograms(c), texts: newPrograms(c)}
+	m := &Model{CLIP: c, Input: input, tokens: tokens, images: newPrograms(c, "vision_model."), texts: newPrograms(c, "text_model.")}
 	m.hash = sync.OnceValue(m.sum)
 	return m
 }

@@ -69,11 +69,3 @@ func TestHeatMaps(t *testing.T) {
 		}
 	}
 }
-
-func TestPortion(t *testing.T) {
-	for _, tt := range []struct{ n, most, want int }{{1, 16, 1}, {2, 16, 2}, {3, 16, 2}, {15, 16, 8}, {16, 16, 16}, {17, 16, 16}, {100, 16, 16}} {
-		if got := portion(tt.n, tt.most); got != tt.want {
-			t.Errorf("of %d at most %d: %d, want %d", tt.n, tt.most, got, tt.want)
-		}
-	}
-}

@@ -1,25 +1,24 @@
 package embed
 
 import (
+	"cmp"
 	"context"
 	"image"
-	"math/bits"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 
 	"tessera/clip"
+	"tessera/graph"
 	"tessera/train/data"
 )
 
-const (
-	imageBatch = 16 // images that are embedded at once
-	textBatch  = 32 // texts
-	textStep   = 4  // lengths in tokens are rounded up to its multiples, for fewer programs
-)
+// imageBatch is how many images are embedded at once, at most.
+const imageBatch = 16
 
 // Texts gives a unit vector (E) for each text. Texts of about the same length go
 // together, so that a short one does not wait for the padding of a long one.
@@ -32,29 +31,49 @@ func (m *Model) Texts(ctx context.Context, texts []string) ([][]float32, error) 
 		return nil, err
 	}
 	c := m.CLIP.Config.Text
-	byLength := map[int][]int{}
+	ends, order := make([]int, len(ids)), make([]int, len(ids))
 	for i, t := range ids {
-		byLength[c.End(t)/textStep] = append(byLength[c.End(t)/textStep], i)
+		ends[i], order[i] = c.End(t), i
 	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(ends[b], ends[a]) })
 	out := make([][]float32, len(texts))
-	for length, members := range byLength {
-		for len(members) > 0 {
-			n := portion(len(members), textBatch)
-			batch := make([][]int, n)
-			for k, i := range members[:n] {
-				batch[k] = ids[i]
-			}
-			rows, err := m.texts.run(ctx, size{n, length}, func(e *clip.Encoder) ([]float32, error) { return e.Texts(batch) })
-			if err != nil {
-				return nil, err
-			}
-			for k, i := range members[:n] {
-				out[i] = row(rows, k, m.Dim())
-			}
-			members = members[n:]
+	for len(order) > 0 {
+		s := size{length: padded(ends[order[0]]+1, c.Context)} // the longest of those left
+		s.n = portion(len(order), textRows/s.length)
+		batch := make([][]int, s.n)
+		for k, i := range order[:s.n] {
+			batch[k] = ids[i]
 		}
+		x, at, err := c.Texts(batch, s.length)
+		if err != nil {
+			return nil, err
+		}
+		rows, err := m.texts.run(ctx, s, graph.Values{"ids": x, "ends": at}, func(b *graph.Builder) *graph.Node {
+			return m.CLIP.EncodeText(b, b.Input("ids", s.n, s.length), b.Input("ends", s.n))
+		})
+		if err != nil {
+			return nil, err
+		}
+		for k, i := range order[:s.n] {
+			out[i] = row(rows, k, m.Dim())
+		}
+		order = order[s.n:]
 	}
 	return out, nil
+}
+
+// textRows are the tokens embedded at once, at most: enough for products to be
+// bound by arithmetic.
+const textRows = 512
+
+// padded is the length that texts of n tokens are padded to.
+func padded(n, context int) int {
+	for _, length := range []int{8, 12, 16, 24, 32, 48, 64} {
+		if n <= length && length < context {
+			return length
+		}
+	}
+	return context
 }
 
 // Images gives a unit vector (E) for each image.
@@ -95,7 +114,9 @@ func (m *Model) embed(ctx context.Context, pixels []float32) ([]float32, error) 
 	for len(pixels) > 0 {
 		n := portion(len(pixels)/each, imageBatch)
 		x := tensor.New(tensor.WithShape(n, v.Channels, v.ImageSize, v.ImageSize), tensor.WithBacking(pixels[:n*each:n*each]))
-		part, err := m.images.run(ctx, size{n: n}, func(e *clip.Encoder) ([]float32, error) { return e.Images(x) })
+		part, err := m.images.run(ctx, size{n: n}, graph.Values{"images": x}, func(b *graph.Builder) *graph.Node {
+			return m.CLIP.EncodeImage(b, b.Input("images", n, v.Channels, v.ImageSize, v.ImageSize))
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -137,9 +158,16 @@ func (m *Model) prepare(n int, read func(i int) (*data.Image, error)) (pixels []
 // row is a copy of row k of n values.
 func row(rows []float32, k, n int) []float32 { return slices.Clone(rows[k*n:][:n]) }
 
-// portion is how many of n are embedded next: the greatest power of two, so that
-// few sizes occur, each of which takes a program.
-func portion(n, most int) int { return min(most, 1<<(bits.Len(uint(n))-1)) }
+// portion is how many of n are embedded next: the greatest of few sizes, for each
+// takes a program.
+func portion(n, most int) int {
+	for _, size := range []int{32, 16, 4} {
+		if size <= min(n, most) {
+			return size
+		}
+	}
+	return 1
+}
 
 // size is what a program is made for.
 type size struct {
@@ -151,26 +179,32 @@ type size struct {
 // it takes all processors.
 type programs struct {
 	turn chan struct{} // held by who runs one
-	clip *clip.Model
 	kept int
 	last []program // the one used last at the end
 }
 
 type program struct {
 	size
-	*clip.Encoder
+	*graph.Program
 }
 
 // keptBytes bounds the weights that the programs of one tower pack, each its own.
 const keptBytes = 1 << 30
 
-func newPrograms(m *clip.Model) programs {
-	tower := max(1, m.Params().Size()*4/2) // about half of the model
-	return programs{turn: make(chan struct{}, 1), clip: m, kept: min(max(2, keptBytes/tower), 32)}
+// newPrograms is for the tower whose parameters' names begin with prefix.
+func newPrograms(m *clip.Model, prefix string) programs {
+	packed := 1
+	for p := range m.Params().All() {
+		if strings.HasPrefix(p.Name, prefix) && !strings.Contains(p.Name, "embeddings") {
+			packed += 4 * p.Shape().TotalSize()
+		}
+	}
+	return programs{turn: make(chan struct{}, 1), kept: min(max(3, keptBytes/packed), 32)}
 }
 
-// run calls f with an encoder that has seen nothing but batches of the size.
-func (p *programs) run(ctx context.Context, s size, f func(*clip.Encoder) ([]float32, error)) ([]float32, error) {
+// run gives the output of a program for batches of the size, which build makes
+// if none is left of before.
+func (p *programs) run(ctx context.Context, s size, in graph.Values, build func(*graph.Builder) *graph.Node) ([]float32, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, errors.WithStack(err)
 	}
@@ -180,22 +214,28 @@ func (p *programs) run(ctx context.Context, s size, f func(*clip.Encoder) ([]flo
 	case <-ctx.Done():
 		return nil, errors.WithStack(ctx.Err())
 	}
-	x := program{s, nil}
 	if i := slices.IndexFunc(p.last, func(x program) bool { return x.size == s }); i >= 0 {
-		x = p.last[i]
-		p.last = slices.Delete(p.last, i, i+1)
+		x := p.last[i]
+		p.last = append(slices.Delete(p.last, i, i+1), x)
 	} else {
-		x.Encoder = clip.NewEncoder(p.clip)
-	}
-	p.last = append(p.last, x)
-	if len(p.last) > p.kept {
-		old := p.last[0]
-		p.last = slices.Delete(p.last, 0, 1)
-		if err := old.Close(); err != nil {
+		if len(p.last) == p.kept {
+			old := p.last[0]
+			p.last = slices.Delete(p.last, 0, 1)
+			if err := old.Close(); err != nil {
+				return nil, err
+			}
+		}
+		made, err := graph.Compile(func(b *graph.Builder) { b.Output("rows", build(b)) }, &graph.Options{Fixed: true})
+		if err != nil {
 			return nil, err
 		}
+		p.last = append(p.last, program{s, made})
 	}
-	return f(x.Encoder)
+	x := p.last[len(p.last)-1]
+	if err := x.Run(in); err != nil {
+		return nil, err
+	}
+	return slices.Clone(x.Output("rows").Float32s()), nil
 }
 
 func (p *programs) close() error {
