@@ -36,10 +36,10 @@ type drawing struct {
 }
 
 func (o *drawing) bind(f *pflag.FlagSet) {
-	f.Float64Var(&o.sampler.Temperature, "temperature", 1, "divides scores: less than 1 for likelier images, 0 for the likeliest tokens")
+	f.Float64Var(&o.sampler.Temperature, "temperature", 0.7, "divides scores: less than 1 for likelier images, 0 for the likeliest tokens")
 	f.IntVar(&o.sampler.TopK, "top-k", 0, "draw from the k likeliest tokens; 0: from all")
 	f.Float64Var(&o.sampler.TopP, "top-p", 0, "draw from the fewest tokens that have this probability together; 0: from all")
-	f.Float64Var(&o.sampler.MinP, "min-p", 0.05, "draw from tokens of at least this share of the greatest probability; 0: from all")
+	f.Float64Var(&o.sampler.MinP, "min-p", 0.1, "draw from tokens of at least this share of the greatest probability; 0: from all")
 	f.Float64Var(&o.guidance, "guidance", 1.5, "how far to exaggerate the influence of the text, for models trained with --text-dropout, others having 1; 1: not")
 }
 
@@ -74,8 +74,8 @@ func newDALLEGenerate() *cobra.Command {
 all images of a single one, if --out ends in .png, and otherwise a folder of
 images, numbered from 0. Equal seeds give equal images.
 
---guidance 1 --min-p 0 draws from what the model holds for likely, as a whole.
-Otherwise images vary less and show more often what the text says.
+--temperature 1 --min-p 0 --guidance 1 draws from all that the model holds for
+possible. Otherwise images vary less and show more often what the text says.
 
 With --image and --rows, all begin with the upper rows of tokens of that image.
 With --rank, a CLIP model orders the images of a text by how like it they are, and

@@ -41,7 +41,7 @@ func (o *dalleSettings) bind(f *pflag.FlagSet) {
 	f.IntVar(&o.width, "width", c.Width, "width of the transformer, 96 for shapes unless given")
 	f.IntVar(&o.layers, "layers", c.Layers, "blocks of the transformer")
 	f.IntVar(&o.heads, "heads", c.Heads, "heads of attention")
-	f.StringVar(&o.positions, "positions", c.Positions, "how places of the image are told apart: learned (a vector for each) or axial (rows and columns)")
+	f.StringVar(&o.positions, "positions", c.Positions, "how places of the image are told apart: learned (a vector for each) or axial (rows and columns), which suits shapes")
 	f.Float64Var(&o.textLoss, "text-loss", 0, "share of the text in the loss, 0.125 in DALL·E; 0: texts are only read")
 	f.Float64Var(&o.textDropout, "text-dropout", c.TextDropout, "probability of training without the text, for --guidance")
 	f.Float64Var(&o.dropout, "dropout", 0, "probability of zeroing a hidden unit")
@@ -69,7 +69,7 @@ func bindTemplate(f *pflag.FlagSet, template *string) {
 // shape takes more steps to learn than its color and place: small batches give
 // them in the same time.
 var dalleDefaults = map[string]map[string]string{
-	"shapes":        {"epochs": "8", "width": "96", "batch": "32"},
+	"shapes":        {"epochs": "8", "width": "96", "batch": "32", "positions": "axial"},
 	"mnist":         {"epochs": "2"},
 	"fashion-mnist": {"epochs": "2"},
 	"cifar10":       {"epochs": "10"},
