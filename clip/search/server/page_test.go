@@ -43,6 +43,11 @@ func browser(t *testing.T) context.Context {
 func TestPage(t *testing.T) {
 	ctx := browser(t)
 	folder, index := gallery(t)
+	// As an index of files has it: the name is shown, notes about the file are not.
+	red := index.items["red"]
+	delete(index.items, red.ID)
+	red.ID, red.Meta = "/some/folder/red", map[string]any{"letters": 3.0, "file_size": 100.0}
+	index.items[red.ID] = red
 	_, h := start(t, index, &fakeModel{}, Options{Folder: folder, Heater: heatFake{}, Token: "s3cret"})
 	do := func(what string, steps ...chromedp.Action[chromedp.Void]) {
 		t.Helper()
@@ -75,6 +80,7 @@ func TestPage(t *testing.T) {
 
 	do("type", chromedp.SendKeys(text, "red disc\r"))
 	until("hits for a text", firstIs("red"))
+	until("name and metadata", `document.querySelector("#hits li .id").title === "/some/folder/red" && document.querySelector("#hits li dl").textContent === "letters3"`)
 	until("style", `getComputedStyle(document.getElementById("hits")).display === "grid"`)
 	do("heat map", chromedp.Click(chromedp.CSS("#hits li button")))
 	until("heat map", `document.querySelector("#hits li button").ariaPressed === "true" && document.querySelector("#hits li img").naturalHeight === 200`)

@@ -78,6 +78,7 @@ async function search() {
     urls.forEach(URL.revokeObjectURL);
     urls = [];
     $("hits").replaceChildren(...hits.map(hit => card(hit, text, mine.signal)));
+    scrollTo(0, 0); // a picture may be dropped anywhere
     say(hits.length ? `${hits.length} ${hits.length === 1 ? "hit" : "hits"} in ${Math.round(performance.now() - start)} ms` : "Nothing was found.");
   } catch (err) {
     if (err.name !== "AbortError") say(err.message, true);
@@ -115,8 +116,9 @@ function card(hit, text, signal) {
   scores.push(cosines.map(([what, c]) => `${what} ${number(c, 2)}`).join(" · "));
   facts.append(element("p", {className: "score", title: "score; cosines with the image and the text"}, ...scores));
   if (hit.text) facts.append(element("p", {className: "text", textContent: hit.text, title: hit.text}));
-  facts.append(element("p", {className: "id", textContent: hit.id}));
-  const meta = Object.entries(hit.meta || {}).slice(0, 8);
+  facts.append(element("p", {className: "id", textContent: hit.id.split("/").filter(Boolean).pop() || hit.id, title: hit.id}));
+  // What an index of files notes about them is of no use here.
+  const meta = Object.entries(hit.meta || {}).filter(([key]) => !key.startsWith("file_")).slice(0, 8);
   if (meta.length) facts.append(element("dl", {}, ...meta.flatMap(([key, value]) => [
     element("dt", {textContent: key}),
     element("dd", {textContent: typeof value === "object" ? JSON.stringify(value) : String(value)})])));
