@@ -320,11 +320,10 @@ func TestFillText(t *testing.T) {
 		{"padding", c, []int{10}, "dalle: token 0 of a text is 10, want 0 to 10, but not padding"},
 	} {
 		row := make([]float32, 5)
+		err := tt.c.FillText(row, tt.ids)
 		got := fmt.Sprint(row)
-		if err := tt.c.FillText(row, tt.ids); err != nil {
+		if err != nil {
 			got = err.Error()
-		} else {
-			got = fmt.Sprint(row)
 		}
 		if got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
