@@ -1,170 +1,191 @@
 package train
 
 import (
-	"image/color"
+	"bytes"
 	"io"
+	"maps"
 	"math"
-	"strconv"
+	"slices"
+	"strings"
 
 	"github.com/pkg/errors"
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgimg"
 
 	"tessera/graph/safetensors"
 )
 
-// CurvePoint is what was measured at one step. A loss or accuracy that was not
-// measured is NaN.
-type CurvePoint struct {
-	Step           int
-	Loss, Accuracy float64
-}
-
-// Curves are the measurements of a run, in order of steps.
-type Curves struct {
-	Title      string
-	Train      []CurvePoint // of batches
-	Validation []CurvePoint
-}
-
-// PlotCurves draws a PNG file at path, whole or not at all: the loss over
-// steps, as it is and smoothed, and below it the accuracy, if there is any. It
-// is an error if there is no finite loss to draw.
-func PlotCurves(path string, c Curves) error {
-	var panels [][]*plot.Plot
-	for _, q := range []quantity{
-		{"loss", func(p CurvePoint) float64 { return p.Loss }},
-		{"accuracy", func(p CurvePoint) float64 { return p.Accuracy }},
-	} {
-		training, validation := q.points(c.Train), q.points(c.Validation)
-		if len(training)+len(validation) == 0 {
-			if len(panels) == 0 {
-				return errors.Errorf("train: plot %s: no finite loss in %d points", path, len(c.Train)+len(c.Validation))
-			}
-			continue
-		}
-		p, err := panel(q.name, training, validation)
-		if err != nil {
-			return errors.Wrapf(err, "train: plot %s", path)
-		}
-		panels = append(panels, []*plot.Plot{p})
-	}
-	lo, hi := panels[0][0].X.Min, panels[0][0].X.Max
-	for _, row := range panels {
-		lo, hi = min(lo, row[0].X.Min), max(hi, row[0].X.Max)
-	}
-	for _, row := range panels { // one above the other, so of one range
-		row[0].X.Min, row[0].X.Max = lo, hi
-	}
-	panels[0][0].Title.Text = c.Title
-	panels[len(panels)-1][0].X.Label.Text = "step"
-
-	img := vgimg.NewWith(vgimg.UseWH(18*vg.Centimeter, vg.Length(len(panels))*8*vg.Centimeter), vgimg.UseDPI(120))
-	tiles := draw.Tiles{
-		Rows: len(panels), Cols: 1,
-		PadTop: 10, PadBottom: 10, PadLeft: 10, PadRight: 10, PadY: 14,
-	}
-	for i, row := range plot.Align(panels, tiles, draw.New(img)) {
-		panels[i][0].Draw(row[0])
+// PlotCurves writes what [CurvesSVG] draws to the file at path, whole or not at
+// all.
+func PlotCurves(path, title string, records []Record) error {
+	svg, err := CurvesSVG(title, records)
+	if err != nil {
+		return errors.Wrapf(err, "plot %s", path)
 	}
 	return errors.Wrap(safetensors.WriteAtomic(path, func(w io.Writer) error {
-		_, err := vgimg.PngCanvas{Canvas: img}.WriteTo(w)
-		return err
-	}), "train: plot")
+		_, err := io.Copy(w, bytes.NewReader(svg))
+		return errors.WithStack(err)
+	}), "plot")
 }
 
-// quantity is what one panel shows.
-type quantity struct {
-	name string
-	of   func(CurvePoint) float64
+// CurvesSVG draws a run, given by its records in order of steps, as an SVG
+// picture: the loss over the steps, and beside it each of the metrics, as they
+// are and smoothed, with what [Validate] measured as dots. The picture is for
+// light and dark screens and stands in a file of its own or in an HTML page; an
+// empty title is left out. It is an error if there is no finite loss to draw.
+func CurvesSVG(title string, records []Record) ([]byte, error) {
+	all := panels(records)
+	if len(all) == 0 || all[0].name != "loss" {
+		return nil, errors.Errorf("curves: no finite loss in %d records", len(records))
+	}
+	return drawPanels(title, all), nil
 }
 
-// points are the finite values of the quantity.
-func (q quantity) points(from []CurvePoint) plotter.XYs {
-	var out plotter.XYs
-	for _, p := range from {
-		if y := q.of(p); !math.IsNaN(y) && !math.IsInf(y, 0) {
-			out = append(out, plotter.XY{X: float64(p.Step), Y: y})
+// point is a value at a step, or its place in a picture.
+type point struct{ x, y float64 }
+
+// panel is a quantity over the steps of a run.
+type panel struct {
+	name                 string
+	training, validation []point
+}
+
+// panels are the quantities with finite values: the loss, if it has any, then
+// the metrics by name.
+func panels(records []Record) []panel {
+	names := map[string]bool{}
+	for _, r := range records {
+		for name := range r.Metrics {
+			names[strings.TrimPrefix(name, "val_")] = true
 		}
+	}
+	delete(names, "loss")
+	var all []panel
+	for _, name := range append([]string{"loss"}, slices.Sorted(maps.Keys(names))...) {
+		p := panel{name: name}
+		for _, r := range records {
+			if name == "loss" {
+				p.training = add(p.training, r.Step, r.Loss, true)
+			} else {
+				v, ok := r.Metrics[name]
+				p.training = add(p.training, r.Step, v, ok)
+			}
+			v, ok := r.Metrics["val_"+name]
+			p.validation = add(p.validation, r.Step, v, ok)
+		}
+		if len(p.training)+len(p.validation) > 0 {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// largest bounds what is drawn, so that differences are finite too.
+const largest = 1e300
+
+func add(points []point, step int, v float64, ok bool) []point {
+	if !ok || !(math.Abs(v) < largest) {
+		return points
+	}
+	return append(points, point{float64(step), v})
+}
+
+// smooth is the mean of the points around, a fiftieth of all, at up to a
+// thousand places or so.
+func smooth(points []point) []point {
+	n := len(points)
+	stride := max(1, n/1000)
+	var out []point
+	for i := (n - 1) % stride; i < n; i += stride {
+		around := points[max(0, i-n/100):min(n, i+n/100+1)]
+		var sum float64
+		for _, p := range around {
+			sum += p.y
+		}
+		out = append(out, point{points[i].x, sum / float64(len(around))})
 	}
 	return out
 }
 
-// The colours stay apart for the colour-blind (Okabe and Ito's palette).
-var (
-	paleBlue = color.RGBA{R: 178, G: 212, B: 232, A: 255}
-	blue     = color.RGBA{R: 0, G: 114, B: 178, A: 255}
-	orange   = color.RGBA{R: 213, G: 94, B: 0, A: 255}
-	grey     = color.RGBA{R: 225, G: 225, B: 225, A: 255}
-)
-
-// panel draws training values pale, their smoothed line over them, and
-// validation values as joined dots.
-func panel(name string, training, validation plotter.XYs) (*plot.Plot, error) {
-	p := plot.New()
-	p.Y.Label.Text = name
-	p.X.Tick.Marker = plot.TickerFunc(wholeSteps)
-	p.Legend.Top = name == "loss" // away from where the curves end
-	p.Legend.Padding = 2
-	grid := plotter.NewGrid()
-	grid.Horizontal.Color, grid.Vertical.Color = grey, grey
-	p.Add(grid)
-	if len(training) > 0 {
-		raw, err := plotter.NewLine(training)
-		if err != nil {
-			return nil, err
+// thin keeps the lowest and the highest of the points in each column of pixels,
+// in their order: a long run looks the same and takes no more room.
+func thin(points []point) []point {
+	var out []point
+	for len(points) > 0 {
+		n, low, high := 1, 0, 0
+		for ; n < len(points) && math.Floor(points[n].x) == math.Floor(points[0].x); n++ {
+			if points[n].y < points[low].y {
+				low = n
+			}
+			if points[n].y > points[high].y {
+				high = n
+			}
 		}
-		raw.Color = paleBlue
-		line, err := plotter.NewLine(smooth(training))
-		if err != nil {
-			return nil, err
+		out = append(out, points[min(low, high)])
+		if low != high {
+			out = append(out, points[max(low, high)])
 		}
-		line.Color, line.Width = blue, vg.Points(1.5)
-		p.Add(raw, line)
-		p.Legend.Add("training", raw)
-		p.Legend.Add("training, smoothed", line)
-	}
-	if len(validation) > 0 {
-		line, dots, err := plotter.NewLinePoints(validation)
-		if err != nil {
-			return nil, err
-		}
-		line.Color, line.Width = orange, vg.Points(1.5)
-		dots.Color, dots.Shape, dots.Radius = orange, draw.CircleGlyph{}, vg.Points(2.5)
-		p.Add(line, dots)
-		p.Legend.Add("validation", line, dots)
-	}
-	return p, nil
-}
-
-// smooth is the exponential moving average over a fiftieth of the points,
-// corrected for its start as Adam's moments are.
-func smooth(points plotter.XYs) plotter.XYs {
-	decay := 1 - 1/max(1, float64(len(points))/50)
-	out := make(plotter.XYs, len(points))
-	var sum, weight float64
-	for i, p := range points {
-		sum = decay*sum + (1-decay)*p.Y
-		weight = decay*weight + (1 - decay)
-		out[i] = plotter.XY{X: p.X, Y: sum / weight}
+		points = points[n:]
 	}
 	return out
 }
 
-// wholeSteps labels the usual marks as integers, and no other marks.
-func wholeSteps(lo, hi float64) []plot.Tick {
-	ticks := plot.DefaultTicks{}.Ticks(lo, hi)
-	for i, t := range ticks {
-		switch step := math.Round(t.Value); {
-		case t.IsMinor():
-		case math.Abs(t.Value-step) < 1e-6:
-			ticks[i].Label = strconv.FormatFloat(step, 'f', 0, 64)
-		default:
-			ticks[i].Label = ""
+// scale is what the height of a panel stands for.
+type scale struct {
+	lo, hi float64 // logarithms to base 10 if log
+	log    bool
+	marks  []float64
+}
+
+// scale has room for all values of the panel. Losses that fall by orders of
+// magnitude are shown by their logarithms.
+func (p panel) scale() scale {
+	lo, hi := math.Inf(1), math.Inf(-1)
+	for _, q := range slices.Concat(p.training, p.validation) {
+		lo, hi = min(lo, q.y), max(hi, q.y)
+	}
+	if strings.HasSuffix(p.name, "loss") && lo > 0 && lo < hi/50 {
+		lo, hi = math.Log10(lo), math.Log10(hi)
+		return scale{lo, hi, true, marks(lo, hi, max(1, nice((hi-lo)/6)))}
+	}
+	if lo > 0 && lo < hi/2 {
+		lo = 0
+	}
+	size := max(math.Abs(lo), math.Abs(hi))
+	if hi-lo < max(1e-5*size, 1/largest) { // all the same
+		pad := size / 2
+		if size < 1/largest {
+			pad = 1
+		}
+		lo, hi = lo-pad, hi+pad
+	}
+	step := nice((hi - lo) / 6)
+	lo, hi = step*math.Floor(lo/step+1e-9), step*math.Ceil(hi/step-1e-9)
+	return scale{lo, hi, false, marks(lo, hi, step)}
+}
+
+// place is where v lies from 0, at the bottom, to 1.
+func (s scale) place(v float64) float64 {
+	if s.log {
+		v = math.Log10(v)
+	}
+	return (v - s.lo) / (s.hi - s.lo)
+}
+
+// marks are the multiples of step from lo to hi.
+func marks(lo, hi, step float64) []float64 {
+	var all []float64
+	for k := math.Ceil(lo/step - 1e-9); k <= math.Floor(hi/step+1e-9); k++ {
+		all = append(all, k*step+0) // no -0
+	}
+	return all
+}
+
+// nice is the least of 1, 2 or 5 times a power of ten that is not below v > 0.
+func nice(v float64) float64 {
+	unit := math.Pow(10, math.Floor(math.Log10(v)))
+	for _, m := range []float64{1, 2, 5} {
+		if m*unit >= v*(1-1e-9) {
+			return m * unit
 		}
 	}
-	return ticks
+	return 10 * unit
 }

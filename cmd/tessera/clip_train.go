@@ -38,7 +38,8 @@ captions and images find each other among those held out, as recall at 1, 5 and 
 and median rank, and how many classes are found by name, is printed at the end.
 
 DIR receives the model (config.json, model.safetensors, vocab.json, merges.txt,
-preprocessor_config.json), metrics.jsonl and, in checkpoints, what --resume needs.`,
+preprocessor_config.json), metrics.jsonl, curves.svg and, in checkpoints, what
+--resume needs.`,
 		Example: `  tessera clip train --data shapes --out runs/clip
   tessera clip train --data fashion-mnist:data/fashion --loss sigmoid --out runs/fashion
   tessera clip train --data captions:photos/captions.csv --preset small64 --out runs/photos
@@ -273,7 +274,7 @@ func (r *clipRun) train(ctx context.Context, checkpoint string) error {
 		defer cached.Close()
 		r.trainer.Gradients = cached
 	}
-	return runLogged(ctx, r.trainer, checkpoint, r.out, r.clock, func(lines *train.Log) []train.Hook {
+	return runLogged(ctx, r.trainer, checkpoint, r.out, "CLIP on "+r.data, r.clock, func(lines *train.Log) []train.Hook {
 		return r.hooks(ctx, lines, epoch)
 	})
 }

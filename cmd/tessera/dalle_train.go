@@ -35,9 +35,9 @@ Texts are split by a tokenizer made from the captions, or by that in --vocab.
 
 DIR receives all that drawing takes: the model (config.json, model.safetensors),
 the tokenizer of texts (vocab.json, merges.txt, and in words.json the tokens that
-occur) and the VQ-VAE (vqvae); further metrics.jsonl and, in checkpoints, what --resume needs. Where there are images
-for validation, checkpoints/best is the checkpoint that finds their tokens most
-probable.`,
+occur) and the VQ-VAE (vqvae); further metrics.jsonl, curves.svg and, in
+checkpoints, what --resume needs. Where there are images for validation,
+checkpoints/best is the checkpoint that finds their tokens most probable.`,
 		Example: `  tessera vqvae train --data shapes --out runs/tokens
   tessera dalle train --data shapes --vqvae runs/tokens --out runs/dalle
   tessera dalle train --out runs/dalle --resume`,
@@ -216,7 +216,7 @@ func (r *dalleRun) train(ctx context.Context, checkpoint string) error {
 		Schedule:  train.WarmupCosine(r.lr, int(math.Round(r.warmup*float64(steps))), steps),
 		ClipNorm:  r.clip, Steps: steps, Seed: r.seed, Settings: r.settings,
 	}
-	return runLogged(ctx, r.trainer, checkpoint, r.out, r.clock, func(lines *train.Log) []train.Hook {
+	return runLogged(ctx, r.trainer, checkpoint, r.out, "DALL·E on "+r.data, r.clock, func(lines *train.Log) []train.Hook {
 		return r.hooks(ctx, lines, max(1, epoch))
 	})
 }

@@ -47,9 +47,10 @@ func wantEmpty(out string) error {
 	return nil
 }
 
-// runLogged trains, from a checkpoint unless it is "", and keeps the log of the
-// whole run in the folder out. A dry run is only tried and told.
-func runLogged(ctx context.Context, t *train.Trainer, checkpoint, out string, clock func() time.Time, hooks func(*train.Log) []train.Hook) error {
+// runLogged trains, from a checkpoint unless it is "", and leaves the log of the
+// whole run and, with a title, its curves in the folder out. A dry run is only
+// tried and told.
+func runLogged(ctx context.Context, t *train.Trainer, checkpoint, out, title string, clock func() time.Time, hooks func(*train.Log) []train.Hook) error {
 	if checkpoint != "" {
 		if err := t.Resume(checkpoint); err != nil {
 			return err
@@ -61,7 +62,8 @@ func runLogged(ctx context.Context, t *train.Trainer, checkpoint, out string, cl
 	if err := os.MkdirAll(out, 0o777); err != nil {
 		return errors.Wrapf(err, "--out %s", out)
 	}
-	lines, err := train.OpenLog(filepath.Join(out, "metrics.jsonl"), t.Done(), clock)
+	log := filepath.Join(out, "metrics.jsonl")
+	lines, err := train.OpenLog(log, t.Done(), clock)
 	if err != nil {
 		return err
 	}
@@ -70,7 +72,14 @@ func runLogged(ctx context.Context, t *train.Trainer, checkpoint, out string, cl
 	if err := t.Run(ctx); err != nil {
 		return err
 	}
-	return lines.Close()
+	if err := lines.Close(); err != nil {
+		return err
+	}
+	records, err := train.ReadMetrics(log)
+	if err != nil || len(records) == 0 { // none: all steps were done before
+		return err
+	}
+	return train.PlotCurves(filepath.Join(out, "curves.svg"), title, records)
 }
 
 // interrupted says how to go on where the error is that a run was stopped.

@@ -93,6 +93,7 @@ type fit struct {
 	save     func(dir string) error
 	rate     func(*graph.Param) float64   // multiplies the learning rate; nil: 1
 	validate func() (train.Result, error) // nil: no validation
+	title    string                       // of its curves
 	command  string                       // that goes on with the run
 	stderr   io.Writer
 	clock    func() time.Time
@@ -104,7 +105,7 @@ func (r *fit) run(ctx context.Context, checkpoint string) error {
 	t.BatchSize, t.Steps, t.Seed, t.ClipNorm = r.batch, r.steps, r.seed, r.clip
 	t.Optimizer = &optim.AdamW{Beta1: r.betas[0], Beta2: r.betas[1], WeightDecay: r.weightDecay, Rate: r.rate}
 	t.Schedule = train.WarmupCosine(r.lr, int(math.Round(r.warmup*float64(r.steps))), r.steps)
-	err := runLogged(ctx, t, checkpoint, r.out, r.clock, func(lines *train.Log) []train.Hook {
+	err := runLogged(ctx, t, checkpoint, r.out, r.title, r.clock, func(lines *train.Log) []train.Hook {
 		save := &train.Checkpoints{Dir: filepath.Join(r.out, "checkpoints"), Every: r.saveEvery, Keep: r.keep, Save: r.save}
 		hooks := []train.Hook{save.Hook, lines.Hook, train.Progress(r.stderr, isTerminal(r.stderr), r.clock)}
 		if r.validate != nil && r.evals > 0 {

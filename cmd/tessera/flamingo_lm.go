@@ -34,7 +34,8 @@ about its images: captions, questions and answers, and what colors are called by
 made-up words.
 
 DIR receives the model (config.json, model.safetensors), the tokenizer
-(vocab.json, merges.txt), metrics.jsonl and, in checkpoints, what --resume needs.`,
+(vocab.json, merges.txt), metrics.jsonl, curves.svg and, in checkpoints, what
+--resume needs.`,
 		Example: `  tessera flamingo pretrain-lm --out runs/language
   tessera flamingo pretrain-lm --out runs/language --text book.txt,notes.txt --layers 6 --width 256 --context 512
   tessera flamingo pretrain-lm --out runs/language --resume`,
@@ -48,7 +49,7 @@ DIR receives the model (config.json, model.safetensors), the tokenizer
 				return err
 			}
 			r := &lmRun{lmSettings: &o, fit: &fit{
-				fitting: &o.fitting, trainer: &train.Trainer{Settings: fingerprint(cmd.Flags())}, command: "tessera flamingo pretrain-lm",
+				fitting: &o.fitting, trainer: &train.Trainer{Settings: fingerprint(cmd.Flags())}, title: "GPT-2", command: "tessera flamingo pretrain-lm",
 				stderr: cmd.ErrOrStderr(), clock: time.Now,
 			}}
 			return r.run(cmd.Context(), cmd.OutOrStdout(), checkpoint)

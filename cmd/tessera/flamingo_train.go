@@ -37,7 +37,7 @@ alone, and is something else in every text.
 
 DIR receives what is trained (config.json, model.safetensors) with the tokenizer,
 copies of the language model (language) and of the vision tower (vision), and
-further metrics.jsonl and, in checkpoints, what --resume needs.`,
+further metrics.jsonl, curves.svg and, in checkpoints, what --resume needs.`,
 		Example: `  tessera flamingo pretrain-lm --out runs/language
   tessera vit train --data shapes --out runs/vision
   tessera flamingo train --data shapes --language runs/language --vision runs/vision --out runs/flamingo
@@ -64,7 +64,7 @@ further metrics.jsonl and, in checkpoints, what --resume needs.`,
 				flamingoSettings: &o, log: logger(cmd),
 				fit: &fit{
 					fitting: &o.fitting, trainer: &train.Trainer{Settings: fingerprint(cmd.Flags())},
-					command: "tessera flamingo train", stderr: cmd.ErrOrStderr(), clock: time.Now,
+					title: "Flamingo on " + o.data, command: "tessera flamingo train", stderr: cmd.ErrOrStderr(), clock: time.Now,
 				},
 			}
 			return r.run(cmd.Context(), cmd.OutOrStdout(), checkpoint)

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"tessera/train"
 	"tessera/train/data"
 )
 
@@ -64,6 +62,9 @@ func TestQuickstart(t *testing.T) {
 	}
 	page := read(t, report)
 	checkPage(t, string(page))
+	if curves := string(read(t, filepath.Join(out, "curves.svg"))); !strings.Contains(curves, ">CLIP on shapes:1000<") || !strings.Contains(curves, ">text accuracy<") {
+		t.Errorf("curves.svg is\n%s", curves)
+	}
 
 	var commands []string
 	for line := range strings.Lines(first[strings.Index(first, "Try next:"):]) {
@@ -226,36 +227,10 @@ func TestContrasts(t *testing.T) {
 	}
 }
 
-func TestCurve(t *testing.T) {
-	records := []train.Record{{Loss: 3.9}, {Loss: 2}, {Loss: math.Inf(1)}, {Loss: 1}}
-	for i := range records {
-		records[i].Step = i + 1
-	}
-	got := string(curve("loss", losses(records)))
-	for _, want := range []string{`aria-label="loss over steps"`, ">4</text>", `points="44.0,15.0 198.7,110.0 508.0,160.0"`} {
-		if !strings.Contains(got, want) {
-			t.Errorf("no %q in %s", want, got)
-		}
-	}
-	for _, records := range [][]train.Record{nil, {{}}} {
-		if got := curve("accuracy", accuracies(records)); strings.Contains(string(got), "NaN") || strings.Contains(string(got), "Inf") {
-			t.Errorf("%d records: %s", len(records), got)
-		}
-	}
-}
-
 func TestAtLeast(t *testing.T) {
 	for v, want := range map[float64]string{0: "0.0 %", 1: "100.0 %", 0.9995: "99.9 %", 0.3: "30.0 %", 0.29: "29.0 %"} {
 		if got := atLeast(v); got != want {
 			t.Errorf("%g is %s, want %s", v, got, want)
-		}
-	}
-}
-
-func TestNice(t *testing.T) {
-	for v, want := range map[float64]float64{0: 1, math.Inf(1): 1, math.NaN(): 1, 0.2: 0.2, 0.21: 0.5, 3: 5, 6: 10, 100: 100, 249.6: 500} {
-		if got := nice(v); math.Abs(got-want) > 1e-12 {
-			t.Errorf("nice(%g) = %g, want %g", v, got, want)
 		}
 	}
 }

@@ -30,6 +30,10 @@ func (x *exploration) report(ctx context.Context, path string, commands []sugges
 	if err != nil {
 		return err
 	}
+	curves, err := train.CurvesSVG("", records)
+	if err != nil {
+		return err
+	}
 	heat, err := x.heat(ctx)
 	if err != nil {
 		return err
@@ -49,7 +53,7 @@ func (x *exploration) report(ctx context.Context, path string, commands []sugges
 			"Model": x.out, "Batch": x.batch, "Images": x.parts.train.Len(), "Epochs": x.epochs, "Steps": x.trainer.Done(), "Seed": x.seed,
 			"Params": x.Params().Size(), "Size": x.held.Size, "Patches": x.Config.Vision.Grid(),
 			"Classes": all, "Chance": 1 / float64(all), "Held": x.heldAs, "HeldPart": x.held, "TestPart": x.test,
-			"Training": x.sample(8), "Loss": curve("loss", losses(records)), "Accuracy": curve("accuracy", accuracies(records)),
+			"Training": x.sample(8), "Curves": template.HTML(curves),
 			"Confusion": x.confusion(), "Errors": x.errors(), "Colors": data.ShapeColors(), "Kinds": kindSigns(),
 			"Right": x.judged(true, 8), "Wrong": x.judged(false, 8),
 			"Recall": x.toImage, "RecallAt1": x.toImage.rate(x.toImage.At1), "Searched": x.held.N + x.test.N, "Searches": x.searches, "Heat": heat, "Commands": commands,

@@ -45,7 +45,7 @@ func TestResume(t *testing.T) {
 	files := []string{
 		"model.safetensors", "config.json", "checkpoints/step-00000004/model.safetensors",
 		"checkpoints/step-00000004/optim.safetensors", "checkpoints/step-00000004/ema.safetensors",
-		"checkpoints/step-00000004/trainer.json",
+		"checkpoints/step-00000004/trainer.json", "curves.svg",
 	}
 	sums := func(dir string) (s []string) {
 		for _, f := range files {
@@ -84,7 +84,7 @@ func TestTrainReport(t *testing.T) {
 			t.Errorf("report lacks %q:\n%s", want, out)
 		}
 	}
-	for _, f := range []string{"curves.png", "checkpoints/best/model.safetensors", preprocessFile} {
+	for _, f := range []string{"curves.svg", "checkpoints/best/model.safetensors", preprocessFile} {
 		if len(read(t, filepath.Join(dir, f))) == 0 {
 			t.Errorf("%s is empty", f)
 		}

@@ -37,7 +37,7 @@ mnist:DIR, cifar10:DIR), or a folder of images with a sub-folder for each class,
 below train, val and test or directly.
 
 DIR receives the model (config.json, model.safetensors,
-preprocessor_config.json), metrics.jsonl, curves.png and, in checkpoints, what
+preprocessor_config.json), metrics.jsonl, curves.svg and, in checkpoints, what
 --resume needs. Where there are images for validation, checkpoints/best is the
 checkpoint that did best on them. Test images are used once, at the end.`,
 		Example: `  tessera vit train --data shapes --out runs/shapes
@@ -177,7 +177,7 @@ func (r *vitRun) train(ctx context.Context, checkpoint string) error {
 	if r.ema > 0 {
 		r.trainer.EMA = &optim.EMA{Decay: r.ema}
 	}
-	return runLogged(ctx, r.trainer, checkpoint, r.out, r.clock, func(lines *train.Log) []train.Hook {
+	return runLogged(ctx, r.trainer, checkpoint, r.out, "ViT on "+r.data, r.clock, func(lines *train.Log) []train.Hook {
 		return r.hooks(ctx, lines, epoch)
 	})
 }
@@ -280,9 +280,6 @@ func (r *vitRun) finish(ctx context.Context, w io.Writer, start time.Time) error
 	if err := r.save(r.out); err != nil {
 		return err
 	}
-	if err := r.plot(); err != nil {
-		return err
-	}
 	var report strings.Builder
 	t := tabwriter.NewWriter(&report, 0, 0, 2, ' ', 0)
 	for _, part := range []struct {
@@ -317,28 +314,4 @@ func (r *vitRun) finish(ctx context.Context, w io.Writer, start time.Time) error
 	}
 	_, err := io.WriteString(w, report.String())
 	return err
-}
-
-// plot draws the curves of the whole run, resumed parts included.
-func (r *vitRun) plot() error {
-	records, err := train.ReadMetrics(filepath.Join(r.out, "metrics.jsonl"))
-	if err != nil {
-		return err
-	}
-	var c train.Curves
-	metric := func(m map[string]float64, name string) float64 {
-		if v, ok := m[name]; ok {
-			return v
-		}
-		return math.NaN()
-	}
-	for _, x := range records {
-		c.Train = append(c.Train, train.CurvePoint{Step: x.Step, Loss: x.Loss, Accuracy: metric(x.Metrics, "accuracy")})
-		if _, ok := x.Metrics["val_loss"]; ok {
-			c.Validation = append(c.Validation, train.CurvePoint{
-				Step: x.Step, Loss: x.Metrics["val_loss"], Accuracy: metric(x.Metrics, "val_accuracy"),
-			})
-		}
-	}
-	return train.PlotCurves(filepath.Join(r.out, "curves.png"), c)
 }

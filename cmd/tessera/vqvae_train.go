@@ -28,8 +28,8 @@ func newVQVAETrain() *cobra.Command {
 		Short: "Train a VQ-VAE",
 		Long: `Train a VQ-VAE on images, without labels.
 
-DIR receives the model (config.json, model.safetensors), metrics.jsonl and, in
-checkpoints, what --resume needs. Where there are images for validation,
+DIR receives the model (config.json, model.safetensors), metrics.jsonl, curves.svg
+and, in checkpoints, what --resume needs. Where there are images for validation,
 checkpoints/best is the checkpoint with the highest PSNR on them. Test images are
 used once, at the end.`,
 		Example: `  tessera vqvae train --data shapes --out runs/tokens
@@ -149,7 +149,7 @@ func (r *vqvaeRun) train(ctx context.Context, checkpoint string) error {
 		Schedule:  train.WarmupCosine(r.lr, int(math.Round(r.warmup*float64(steps))), steps),
 		ClipNorm:  r.clip, Steps: steps, Seed: r.seed, Settings: r.settings,
 	}
-	return runLogged(ctx, r.trainer, checkpoint, r.out, r.clock, func(lines *train.Log) []train.Hook {
+	return runLogged(ctx, r.trainer, checkpoint, r.out, "VQ-VAE on "+r.data, r.clock, func(lines *train.Log) []train.Hook {
 		return r.hooks(ctx, lines, max(1, loader.StepsPerEpoch()))
 	})
 }
