@@ -68,7 +68,7 @@ On an interrupt it answers the requests that it has, for at most --grace.`,
 	f.StringVar(&o.tokenFile, "token-file", "", "file with the token (default the environment, TESSERA_TOKEN)")
 	f.StringSliceVar(&o.server.Hosts, "host", nil, "names the server may be called by, besides localhost; separated by commas")
 	f.IntVar(&o.server.Queue, "queue", 1024, "texts, and images, that may wait for the model")
-	f.IntVar(&o.server.MaxBatch, "batch", 128, "texts or images the model is given at once")
+	f.IntVar(&o.server.MaxBatch, "batch", 128, "texts the model is given at once; of images at most 16")
 	f.DurationVar(&o.server.Window, "window", 2*time.Millisecond, "how long the first of a batch waits for others")
 	f.Int64Var(&o.server.MaxBody, "max-body", 16<<20, "bytes of a request")
 	f.IntVar(&o.server.MaxPixels, "max-pixels", 32_000_000, "pixels of an image")

@@ -59,7 +59,7 @@ type Options struct {
 	Log    *slog.Logger // nil for none
 
 	Queue      int           // texts, and images, that wait for the model: 1024
-	MaxBatch   int           // texts or images given to the model at once: 128
+	MaxBatch   int           // texts given to the model at once: 128; of images at most 16
 	Window     time.Duration // how long the first of a batch waits for others: 2 ms
 	MaxBody    int64         // bytes of one request: 16 MiB
 	MaxPending int64         // bytes of all requests being worked on: 256 MiB
@@ -102,6 +102,10 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	return o, nil
 }
+
+// imageBatch is how many images are given to the model at once: enough to keep
+// all processors busy, and none waits for many others.
+const imageBatch = 16
 
 // A Server is an http.Handler over an index and the model that made it.
 type Server struct {
@@ -153,7 +157,9 @@ func New(index search.Index, embed search.Embedder, o Options) (*Server, error) 
 		}
 	}
 	s.texts = newBatcher(o, s.embedTexts)
-	s.images = newBatcher(o, s.embedImages)
+	few := o
+	few.MaxBatch = min(o.MaxBatch, imageBatch)
+	s.images = newBatcher(few, s.embedImages)
 	s.metrics = s.newMetrics()
 	s.mux = s.routes()
 	ctx, stop := context.WithCancel(context.Background())
