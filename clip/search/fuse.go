@@ -153,11 +153,11 @@ func (t *table) cosines(finds []find, query []float32, fetch vectorsOf) error {
 
 // centre takes the mean of each modality from terms and vectors.
 func (t *table) centre(sides []*side, q Query) {
-	sum := q.sum(map[Modality][]float64{Images: t.images.mean(), Texts: t.texts.mean()})
+	sum := q.sum(map[Modality][]float64{Images: t.images.centre(), Texts: t.texts.centre()})
 	normalize(sum) // nothing left: all scores are 0
 	for _, s := range sides {
 		s.q = narrow(sum)
-		if s.mean = s.m.mean(); s.mean != nil {
+		if s.mean = s.m.centre(); s.mean != nil {
 			s.shift = product(s.mean, s.q)
 			s.lengths = s.m.lengths(len(t.rows))
 		}

@@ -114,6 +114,15 @@ func (m *matrix) mean() []float64 {
 	return mean
 }
 
+// centre is what is taken from vectors by [Centred], nil if there are none.
+func (m *matrix) centre() []float64 {
+	c := m.mean()
+	for i := range c {
+		c[i] *= Trust(m.count)
+	}
+	return c
+}
+
 // scan sets dst to the products of q with the vectors of all slots; those of
 // empty ones mean nothing. dst holds whole chunks.
 func (m *matrix) scan(dst, q []float32) {
@@ -148,7 +157,7 @@ func (m *matrix) lengths(n int) []float32 {
 	if m.centred == m.version && len(m.inverse) == n {
 		return m.inverse
 	}
-	mean := m.mean()
+	mean := m.centre()
 	m.inverse, m.centred = make([]float32, n), m.version
 	m.scan(m.inverse, narrow(mean))
 	squared := product(mean, mean)

@@ -32,6 +32,9 @@ func (o oracle) search(q Query) []answer {
 		}
 		for i := range sum {
 			sum[i] /= n
+			if q.Fusion == Centred || q.Fusion == "" && DefaultFusion == Centred {
+				sum[i] *= n / (n + 16)
+			}
 		}
 		means[m] = sum
 	}

@@ -56,10 +56,15 @@ type Fusion string
 
 const (
 	Raw          Fusion = "raw"          // the mean of the cosines
-	Centred      Fusion = "centred"      // cosines after each modality's mean is taken away (arXiv:2507.19054)
+	Centred      Fusion = "centred"      // cosines after each modality's mean, times Trust, is taken away (arXiv:2507.19054)
 	Standardized Fusion = "standardized" // scores by mean and deviation over the items (arXiv:2511.22141)
 	Reciprocal   Fusion = "reciprocal"   // the sum of 1/(60 + rank), doi:10.1145/1571941.1572114
 )
+
+// Trust is the part of the mean of n vectors that [Centred] takes away, n/(n+16).
+// The mean of a few tells more of them than of their modality: that of one is the
+// vector itself, of which nothing would be left.
+func Trust(n int) float64 { return float64(n) / float64(n+16) }
 
 // A Query is a weighted sum of terms.
 type Query struct {

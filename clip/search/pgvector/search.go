@@ -189,15 +189,26 @@ func (x *Index) rows(ctx context.Context, tx pgx.Tx) (string, error) {
 	return fmt.Sprintf("%s TABLESAMPLE BERNOULLI (%g) REPEATABLE (0)", x.table, 100*drawn/n), nil
 }
 
-// means gives the mean vector of each modality, nil without vectors.
+// means gives what is taken from the vectors of each modality, nil without any.
 func (x *Index) means(ctx context.Context, tx pgx.Tx) (map[search.Modality][]float32, error) {
 	from, err := x.rows(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
 	var image, text []float32
-	err = tx.QueryRow(ctx, "SELECT avg(image_vector)::real[], avg(text_vector)::real[] FROM "+from).Scan(&image, &text)
+	var images, texts int
+	err = tx.QueryRow(ctx, "SELECT avg(image_vector)::real[], avg(text_vector)::real[], count(image_vector), count(text_vector) FROM "+from).
+		Scan(&image, &text, &images, &texts)
+	trust(image, images)
+	trust(text, texts)
 	return map[search.Modality][]float32{search.Images: image, search.Texts: text}, errors.Wrap(err, "pgvector")
+}
+
+// trust makes the mean of n vectors what is taken from each.
+func trust(mean []float32, n int) {
+	for i, v := range mean {
+		mean[i] = float32(search.Trust(n) * float64(v))
+	}
 }
 
 // moments gives mean and deviation of the cosines with a vector.

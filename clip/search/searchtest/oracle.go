@@ -104,15 +104,19 @@ func oracle(all map[string]search.Item, q search.Query) []search.Hit {
 	if q.In != search.Either {
 		fusion, modalities = search.Raw, []search.Modality{q.In}
 	}
-	means := map[search.Modality][]float64{}
+	means, centres := map[search.Modality][]float64{}, map[search.Modality][]float64{}
 	for _, m := range []search.Modality{search.Images, search.Texts} {
-		means[m] = mean(all, m)
+		var n int
+		means[m], n = mean(all, m)
+		for _, v := range means[m] {
+			centres[m] = append(centres[m], v*float64(n)/float64(n+16))
+		}
 	}
 	cosine, centred := make([]float64, len(q.Terms[0].Vector)), make([]float64, len(q.Terms[0].Vector))
 	for _, t := range q.Terms {
 		for i, v := range t.Vector {
 			cosine[i] += t.Weight * float64(v)
-			centred[i] += t.Weight * (float64(v) - means[t.Kind][i])
+			centred[i] += t.Weight * (float64(v) - centres[t.Kind][i])
 		}
 	}
 	scale(cosine)
@@ -126,7 +130,7 @@ func oracle(all map[string]search.Item, q search.Query) []search.Hit {
 			score = func(x []float64) float64 {
 				c := slices.Clone(x)
 				for i := range c {
-					c[i] -= means[m][i]
+					c[i] -= centres[m][i]
 				}
 				scale(c)
 				return dot(c, centred)
@@ -205,10 +209,8 @@ func vector(it search.Item, m search.Modality) []float64 {
 	return x
 }
 
-// mean is that of the vectors of a modality, 0 without any.
-func mean(all map[string]search.Item, m search.Modality) []float64 {
-	var sum []float64
-	n := 0.
+// mean is that of the n vectors of a modality, 0 without any.
+func mean(all map[string]search.Item, m search.Modality) (sum []float64, n int) {
 	for _, it := range all {
 		x := vector(it, m)
 		if sum == nil {
@@ -222,9 +224,9 @@ func mean(all map[string]search.Item, m search.Modality) []float64 {
 		}
 	}
 	for i := range sum {
-		sum[i] /= max(n, 1)
+		sum[i] /= float64(max(n, 1))
 	}
-	return sum
+	return sum, n
 }
 
 func scale(x []float64) {

@@ -67,6 +67,19 @@ func (x *Index) sampled(ctx context.Context) (*sample, error) {
 	return s, nil
 }
 
+// centres are what is taken from the vectors of each modality, nil without any.
+func (s *sample) centres() map[search.Modality][]float64 {
+	all := map[search.Modality][]float64{}
+	for kind, mean := range s.means {
+		c := make([]float64, len(mean))
+		for i, v := range mean {
+			c[i] = search.Trust(len(s.vectors[kind])) * v
+		}
+		all[kind] = c
+	}
+	return all
+}
+
 // moments gives the mean of the cosines with q and the inverse of their
 // deviation, 0 if they are all alike.
 func (s *sample) moments(kind search.Modality, q []float32) (mean, scale float64) {

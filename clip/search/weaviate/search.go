@@ -112,11 +112,12 @@ func (x *Index) scoring(ctx context.Context, q search.Query) (*scoring, error) {
 	if err != nil {
 		return nil, err
 	}
-	centred := fuse.Centre(q, sample.means)
+	centres := sample.centres()
+	centred := fuse.Centre(q, centres)
 	for i := range s.sides {
 		m := &s.sides[i]
 		if q.Fusion == search.Centred {
-			m.query, m.mean = centred, sample.means[m.kind]
+			m.query, m.mean = centred, centres[m.kind]
 			if m.mean != nil {
 				m.shift = product(m.query, m.mean)
 			}
