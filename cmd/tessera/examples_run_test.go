@@ -20,6 +20,7 @@ import (
 var smaller = map[string]string{
 	"tessera clip train":           "--batch 4 --epochs 1 --vocabulary 560",
 	"tessera vit train":            "--batch 4 --steps 2",
+	"tessera quickstart":           "--images 1000 --epochs 1",
 	"tessera vqvae train":          "--batch 4 --steps 2",
 	"tessera dalle train":          "--batch 8 --steps 2 --width 32 --layers 2",
 	"tessera dalle generate":       "--n 8",
@@ -31,8 +32,6 @@ var smaller = map[string]string{
 
 // notRun are examples that are not run here, and why.
 var notRun = map[string]string{
-	"tessera quickstart": "TestQuickstart does",
-	"tessera quickstart --epochs 32 --seed 2 --out runs/longer":                                    "TestQuickstart does",
 	"tessera clip convert ViT-B-32.pt clip-b32 --to hf":                                            "a CLIP of PyTorch is too large to be here",
 	"tessera search index --model clip-b32 --index weaviate://localhost:8080/Photos photos/":       "there is no cluster",
 	"tessera search eval --index weaviate://localhost:8080/Photos --exact photos.tessera":          "there is no cluster",
