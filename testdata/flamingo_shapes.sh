@@ -26,6 +26,6 @@ train() {
 begin=$(date +%s)
 train "$out/language" flamingo pretrain-lm
 train "$out/vision" clip train --data shapes
-train "$out/flamingo" flamingo train --data shapes-words --hold-out 6 --show class --steps 2000 --language "$out/language" --vision "$out/vision"
+train "$out/flamingo" flamingo train --data shapes-words --hold-out 6 --steps 2000 --language "$out/language" --vision "$out/vision"
 echo "seed $seed: trained in $(($(date +%s) - begin)) s"
 "$tessera" flamingo eval --model "$out/flamingo" --data shapes-words --hold-out 6 --seed "$seed" --n 300 --shots 0,1,2,4

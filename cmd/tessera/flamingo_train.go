@@ -39,8 +39,8 @@ DIR receives what is trained (config.json, model.safetensors) with the tokenizer
 copies of the language model (language) and of the vision tower (vision), and
 further metrics.jsonl, curves.svg and, in checkpoints, what --resume needs.`,
 		Example: `  tessera flamingo pretrain-lm --out runs/language
-  tessera vit train --data shapes --out runs/vision
-  tessera flamingo train --data shapes --language runs/language --vision runs/vision --out runs/flamingo
+  tessera clip train --data shapes --out runs/vision
+  tessera flamingo train --data shapes --hold-out 6 --language runs/language --vision runs/vision --out runs/flamingo
   tessera flamingo train --out runs/flamingo --resume`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
