@@ -145,31 +145,6 @@ func TestGumbelGradient(t *testing.T) {
 	})
 }
 
-func TestGraphHoldsNoStockOperation(t *testing.T) {
-	for _, kind := range Quantizers() {
-		c := tiny(t, kind)
-		c.ResidualBlocks = 1
-		m := newModel(t, c)
-		p, err := graph.Compile(func(b *graph.Builder) { b.Minimize(m.Loss(b, 2)) }, &graph.Options{Training: true})
-		if err != nil {
-			t.Fatalf("%s: %v", kind, err)
-		}
-		own := 0
-		for _, n := range p.Nodes() {
-			switch n.Op().(type) {
-			case nil:
-			case *op.Operation:
-				own++
-			default:
-				t.Errorf("%s: stock operation %v", kind, n.Op())
-			}
-		}
-		if own < 40 {
-			t.Errorf("%s: %d operations, want the whole model", kind, own)
-		}
-	}
-}
-
 // TestChannelsLast: the vector of a place is its channels, so that moving the
 // image by the size of a token moves the tokens.
 func TestChannelsLast(t *testing.T) {

@@ -55,7 +55,6 @@ type pass struct {
 	in     graph.Values
 	ids    []float32 // (B, n)
 	places []float32 // (B, n)
-	logits []float32 // (B, V), of the last token
 }
 
 func (d *Decoder) compile(n int) (*pass, error) {
