@@ -34,7 +34,7 @@ tensors; DST is a folder. The layouts are
 
   hf       transformers' CLIPModel
   openai   openai/CLIP and open_clip`,
-		Example: `  tessera clip convert ViT-B-32.pt clip-b32 --to hf`,
+		Example: `  tessera clip convert ViT-B-32.pt ViT-B-32 --to hf`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if to == "" {

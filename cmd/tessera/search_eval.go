@@ -50,7 +50,6 @@ With --data shapes[:N] a catalogue is made of drawn shapes to compare the kinds 
 --fusion on. Captions tell size, color and shape, and half of them one that is not
 that of the image, which is what counts. There is no --index then.`,
 		Example: `  tessera search eval --index photos.tessera --precision int8
-  tessera search eval --index weaviate://localhost:8080/Photos --exact photos.tessera
   tessera search eval --index shop.tessera --model clip-b32 --judgements judged.jsonl
   tessera search eval --data shapes --model runs/clip`,
 		Args: cobra.NoArgs,

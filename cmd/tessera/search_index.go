@@ -38,8 +38,7 @@ index in a file.
 The id of an item is the path of its file. A file that cannot be read is reported
 and left out; the exit code is then 1.`,
 		Example: `  tessera search index --model clip-b32 --index photos.tessera photos/
-  tessera search index --model clip-b32 --index shop.tessera photos/captions.csv
-  tessera search index --model clip-b32 --index weaviate://localhost:8080/Photos photos/`,
+  tessera search index --model clip-b32 --index shop.tessera photos/captions.csv`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
 	}

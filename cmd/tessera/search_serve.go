@@ -55,10 +55,9 @@ they lie in the folder --images. An index in a file is written by this process a
 while it runs.
 
 On an interrupt it answers the requests that it has, for at most --grace.`,
-		Example: `  tessera search serve --model clip-b32 --index photos.tessera --images photos/
-  tessera search serve --model clip-b32 --index photos.tessera --addr :8080 --token-file token`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+		Example: `  tessera search serve --model clip-b32 --index photos.tessera --images photos/`,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	f := cmd.Flags()
 	o.bind(f)
