@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+
+	"tessera/clip/search/internal/score"
 )
 
 // cloud draws unit vectors around centres beside a common mean, as those of a
@@ -133,8 +135,8 @@ func same(t *testing.T, p Precision, o oracle, q Query, hits []Hit) {
 			t.Fatalf("hit %s has cosines %v and %v", h.ID, h.ImageCosine, h.TextCosine)
 		}
 		v := must(q.Vector())(t)
-		if c := h.ImageCosine; c != nil && math.Abs(*c-product(v, it.ImageVector)) > 1e-6 {
-			t.Fatalf("hit %s: cosine of the image %g, want %g", h.ID, *c, product(v, it.ImageVector))
+		if c := h.ImageCosine; c != nil && math.Abs(*c-score.Product(v, it.ImageVector)) > 1e-6 {
+			t.Fatalf("hit %s: cosine of the image %g, want %g", h.ID, *c, score.Product(v, it.ImageVector))
 		}
 	}
 }

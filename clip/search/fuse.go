@@ -5,14 +5,12 @@ import (
 	"slices"
 	"strings"
 
+	"tessera/clip/search/internal/score"
 	"tessera/graph/kernel"
 )
 
 // DefaultFusion is what a query without a Fusion uses.
 const DefaultFusion = Centred
-
-// rankOffset is k of reciprocal rank fusion as its authors chose it.
-const rankOffset = 60
 
 // A find is an item that a search came upon.
 type find struct {
@@ -21,16 +19,13 @@ type find struct {
 	image, text *float64 // cosines
 }
 
-// side is one modality of a search. The score of a vector x is
-// (q·x − shift) · scale, divided by the length of x − mean if there is a mean.
+// side is one modality of a search.
 type side struct {
-	kind         Modality
-	m            *matrix
-	q            []float32
-	shift, scale float64
-	mean         []float64
-	lengths      []float32 // inverse, by slot
-	scores       []float32 // q·x and then the score, by slot
+	score.Side
+	kind    Modality
+	m       *matrix
+	lengths []float32 // inverse, by slot
+	scores  []float32 // of vectors with the query, and then the score, by slot
 }
 
 // vectorsOf returns the vectors of slots that have one.
@@ -72,17 +67,11 @@ func (t *table) search(q Query, fetch vectorsOf) ([]find, error) {
 	if err != nil {
 		return nil, err
 	}
-	fusion := q.Fusion
-	if fusion == "" {
-		fusion = DefaultFusion
-	}
-	if q.In != Either {
-		fusion = Raw // nothing to join
-	}
+	fusion := q.Fuses()
 	var sides []*side
 	for _, s := range []*side{{kind: Images, m: t.images}, {kind: Texts, m: t.texts}} {
 		if q.In == Either || q.In == s.kind {
-			s.scale, s.q = 1, cosine
+			s.Scale, s.Query = 1, cosine
 			sides = append(sides, s)
 		}
 	}
@@ -93,7 +82,7 @@ func (t *table) search(q Query, fetch vectorsOf) ([]find, error) {
 	for _, s := range sides {
 		s.scores = t.buffer()
 		defer t.release(s.scores)
-		s.m.scan(s.scores, s.q)
+		s.m.scan(s.scores, s.Query)
 		if fusion == Standardized {
 			s.standardize()
 		}
@@ -140,7 +129,7 @@ func (t *table) cosines(finds []find, query []float32, fetch vectorsOf) error {
 			return err
 		}
 		for i, f := range has {
-			c := product(vectors[i], query)
+			c := score.Product(vectors[i], query)
 			if m == t.images {
 				f.image = &c
 			} else {
@@ -156,9 +145,9 @@ func (t *table) centre(sides []*side, q Query) {
 	sum := q.sum(map[Modality][]float64{Images: t.images.centre(), Texts: t.texts.centre()})
 	normalize(sum) // nothing left: all scores are 0
 	for _, s := range sides {
-		s.q = narrow(sum)
-		if s.mean = s.m.centre(); s.mean != nil {
-			s.shift = product(s.mean, s.q)
+		s.Query = narrow(sum)
+		if s.Mean = s.m.centre(); s.Mean != nil {
+			s.Shift = score.Product(s.Mean, s.Query)
 			s.lengths = s.m.lengths(len(t.rows))
 		}
 	}
@@ -171,12 +160,12 @@ func (s *side) standardize() {
 		return
 	}
 	const fixed = 1 << 34
-	s.shift = product(s.m.mean(), s.q)
+	s.Shift = score.Product(s.m.mean(), s.Query)
 	parts := make([]int64, len(s.scores)/chunkRows)
 	kernel.Parallel(len(parts), func(p int) {
 		for i := p * chunkRows; i < (p+1)*chunkRows; i++ {
 			if s.m.has(i) {
-				d := float64(s.scores[i]) - s.shift
+				d := float64(s.scores[i]) - s.Shift
 				parts[p] += int64(math.RoundToEven(d * d * fixed))
 			}
 		}
@@ -185,15 +174,12 @@ func (s *side) standardize() {
 	for _, v := range parts {
 		sum += v
 	}
-	s.scale = 0
-	if dev := math.Sqrt(float64(sum) / fixed / float64(s.m.count)); dev > vanishing {
-		s.scale = 1 / dev
-	}
+	s.Scale = score.Inverse(math.Sqrt(float64(sum) / fixed / float64(s.m.count)))
 }
 
 // finish turns the products of a side into scores.
 func (t *table) finish(s *side, pass []bool) {
-	shift, scale := float32(s.shift), float32(s.scale)
+	shift, scale := float32(s.Shift), float32(s.Scale)
 	kernel.Parallel(len(s.scores)/chunkRows, func(p int) {
 		for i := p * chunkRows; i < (p+1)*chunkRows; i++ {
 			switch {
@@ -206,23 +192,6 @@ func (t *table) finish(s *side, pass []bool) {
 			}
 		}
 	})
-}
-
-// exact is the score of a vector in double precision.
-func (s *side) exact(x []float32) float64 {
-	score := (product(x, s.q) - s.shift) * s.scale
-	if s.mean == nil {
-		return score
-	}
-	var sum float64
-	for i, v := range x {
-		d := float64(v) - s.mean[i]
-		sum += d * d
-	}
-	if length := math.Sqrt(sum); length > vanishing {
-		return score / length
-	}
-	return 0
 }
 
 // again computes the scores of slots from their vectors: not a number where
@@ -242,7 +211,7 @@ func (s *side) again(slots []int32, fetch vectorsOf) ([]float64, error) {
 	for i, slot := range slots {
 		scores[i] = math.NaN()
 		if len(has) > 0 && has[0] == slot {
-			scores[i] = s.exact(vectors[0])
+			scores[i] = s.Of(vectors[0])
 			has, vectors = has[1:], vectors[1:]
 		}
 	}
@@ -298,7 +267,7 @@ func (t *table) mean(sides []*side, k int, fetch vectorsOf) ([]find, error) {
 func (t *table) reciprocal(sides []*side, k int, fetch vectorsOf) ([]find, error) {
 	// The k-th best of one modality has at least 1/(60+k). An item beyond depth
 	// in both has at most 2/(60+depth+1), which is less.
-	depth := rankOffset + 2*k
+	depth := score.RankOffset + 2*k
 	var union []int32
 	for _, s := range sides {
 		slots := t.best(s.scores, depth)
@@ -328,7 +297,7 @@ func (t *table) reciprocal(sides []*side, k int, fetch vectorsOf) ([]find, error
 		}
 		t.sort(s.scores, has)
 		for i, rank := range t.ranks(s.scores, has) {
-			sums[has[i]] += 1 / float64(rankOffset+rank)
+			sums[has[i]] += 1 / float64(score.RankOffset+rank)
 		}
 	}
 	finds := make([]find, len(union))

@@ -4,6 +4,7 @@ import (
 	"math"
 	"sync"
 
+	"tessera/clip/search/internal/score"
 	"tessera/graph/kernel"
 )
 
@@ -160,7 +161,7 @@ func (m *matrix) lengths(n int) []float32 {
 	mean := m.centre()
 	m.inverse, m.centred = make([]float32, n), m.version
 	m.scan(m.inverse, narrow(mean))
-	squared := product(mean, mean)
+	squared := score.Product(mean, mean)
 	kernel.Chunks(n, 8, func(lo, hi int) {
 		for i, v := range m.inverse[lo:hi] {
 			// Vectors have unit length.

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"tessera/clip/search/internal/score"
 )
 
 // oracle is an index without any art: every score from its definition.
@@ -39,7 +41,7 @@ func (o oracle) search(q Query) []answer {
 		means[m] = sum
 	}
 	unit := func(x []float64) []float64 {
-		n := math.Sqrt(product(x, x))
+		n := math.Sqrt(score.Product(x, x))
 		y := slices.Clone(x)
 		for i := range y {
 			if y[i] /= n; n < 1e-5 {
@@ -78,7 +80,7 @@ func (o oracle) search(q Query) []answer {
 		var all []answer
 		for id, it := range o {
 			if v := it.vector(m); v != nil {
-				all = append(all, answer{id, product(unit(less(v, means[m])), query)})
+				all = append(all, answer{id, score.Product(unit(less(v, means[m])), query)})
 			}
 		}
 		var mean, dev float64

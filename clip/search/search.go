@@ -76,6 +76,18 @@ type Query struct {
 	MinScore *float64 // hits below are left out; nil for none
 }
 
+// Fuses is the fusion that q asks for: the default if it names none, and Raw if it
+// looks at one modality, for then there is nothing to join.
+func (q Query) Fuses() Fusion {
+	switch {
+	case q.In != Either:
+		return Raw
+	case q.Fusion == "":
+		return DefaultFusion
+	}
+	return q.Fusion
+}
+
 // A Term is one text or image that is looked for.
 type Term struct {
 	Vector []float32 // (D) of unit length

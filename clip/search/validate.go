@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/pkg/errors"
+
+	"tessera/clip/search/internal/score"
 )
 
 const (
@@ -113,14 +115,11 @@ func (q Query) sum(means map[Modality][]float64) []float64 {
 	return sum
 }
 
-// vanishing is the length below which the direction of a vector is noise.
-const vanishing = 1e-5
-
 // normalize scales x to unit length. It returns false, x being cleared, if x
 // has no direction.
 func normalize(x []float64) bool {
-	norm := math.Sqrt(product(x, x))
-	if !(norm > vanishing) {
+	norm := math.Sqrt(score.Product(x, x))
+	if !(norm > score.Vanishing) {
 		clear(x)
 		return false
 	}
@@ -128,15 +127,6 @@ func normalize(x []float64) bool {
 		x[i] /= norm
 	}
 	return true
-}
-
-// product is the inner product in float64.
-func product[A, B float32 | float64](a []A, b []B) float64 {
-	var sum float64
-	for i, v := range a {
-		sum += float64(v) * float64(b[i])
-	}
-	return sum
 }
 
 func narrow(x []float64) []float32 {
@@ -151,7 +141,7 @@ func validVector(v []float32, dim int) error {
 	if len(v) != dim {
 		return errors.Errorf("has %d elements, the index holds vectors of %d", len(v), dim)
 	}
-	norm := math.Sqrt(product(v, v))
+	norm := math.Sqrt(score.Product(v, v))
 	if math.IsNaN(norm) || math.IsInf(norm, 0) {
 		return errors.New("holds elements that are not finite numbers")
 	}

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"math"
 
+	"tessera/clip/search/internal/score"
+
 	"github.com/pkg/errors"
 )
 
@@ -182,7 +184,7 @@ func unit(v []float32) []float32 {
 	if v == nil {
 		return nil
 	}
-	norm := math.Sqrt(product(v, v))
+	norm := math.Sqrt(score.Product(v, v))
 	if math.Abs(norm-1) < 1e-6 {
 		return v
 	}

@@ -10,12 +10,12 @@ import (
 
 	"tessera/clip/search"
 	"tessera/clip/search/internal/fuse"
+	"tessera/clip/search/internal/score"
 )
 
 const (
-	nearest   = 100   // candidates of a modality that HNSW looks for, at least
-	drawn     = 10000 // rows that stand for all with HNSW
-	vanishing = 1e-5  // length or deviation below which there is but noise
+	nearest = 100   // candidates of a modality that HNSW looks for, at least
+	drawn   = 10000 // rows that stand for all with HNSW
 )
 
 // column of a modality's vectors.
@@ -26,12 +26,7 @@ func (x *Index) Search(ctx context.Context, q search.Query) ([]search.Hit, error
 	if err := q.Validate(x.about.Dim); err != nil {
 		return nil, err
 	}
-	if q.Fusion == "" {
-		q.Fusion = search.DefaultFusion
-	}
-	if q.In != search.Either {
-		q.Fusion = search.Raw // nothing to join
-	}
+	q.Fusion = q.Fuses()
 	var hits []search.Hit
 	// One snapshot for all statements.
 	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
@@ -120,7 +115,7 @@ func (x *Index) statement(ctx context.Context, tx pgx.Tx, q search.Query) (strin
 
 // rank gives 1/(60 + rank) by a column of scores, 0 where there is none.
 func rank(column string) string {
-	return fmt.Sprintf("CASE WHEN %[1]s IS NULL THEN 0 ELSE 1 / (60 + row_number() OVER (ORDER BY %[1]s DESC NULLS LAST, id))::float8 END", column)
+	return fmt.Sprintf("CASE WHEN %[1]s IS NULL THEN 0 ELSE 1 / (%[2]d + row_number() OVER (ORDER BY %[1]s DESC NULLS LAST, id))::float8 END", column, score.RankOffset)
 }
 
 // A side is one modality of a search.
@@ -155,7 +150,7 @@ func (x *Index) sides(ctx context.Context, tx pgx.Tx, q search.Query, vector []f
 			if mean := means[s.kind]; mean != nil {
 				sides[i].score = fmt.Sprintf(`CASE WHEN %[1]s IS NULL THEN NULL
 					WHEN %[1]s <-> %[2]s > %[4]g THEN -((%[1]s - %[2]s) <#> %[3]s) / (%[1]s <-> %[2]s) ELSE 0 END`,
-					column(s.kind), a.vector(mean), centred, vanishing)
+					column(s.kind), a.vector(mean), centred, score.Vanishing)
 			}
 		}
 	case search.Standardized:
@@ -164,11 +159,7 @@ func (x *Index) sides(ctx context.Context, tx pgx.Tx, q search.Query, vector []f
 			if err != nil {
 				return nil, err
 			}
-			scale := 0.
-			if deviation > vanishing {
-				scale = 1 / deviation
-			}
-			sides[i].score = fmt.Sprintf("(%s - %s::float8) * %s::float8", s.score, a.add(mean), a.add(scale))
+			sides[i].score = fmt.Sprintf("(%s - %s::float8) * %s::float8", s.score, a.add(mean), a.add(score.Inverse(deviation)))
 		}
 	}
 	return sides, nil

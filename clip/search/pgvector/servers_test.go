@@ -3,17 +3,13 @@
 package pgvector_test
 
 import (
-	"context"
 	"fmt"
-	"iter"
-	"math"
 	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,7 +88,7 @@ func TestServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer x.Close()
-		listAll(t, x, 2500)
+		searchtest.All(t, x, 2500)
 	})
 	t.Run("again", func(t *testing.T) {
 		again(t, pgvector.Options{URL: url, Table: fmt.Sprintf("again_%d", stamp), Dim: 32, Model: "it's; \\ $1"})
@@ -112,7 +108,7 @@ func again(t *testing.T, o pgvector.Options) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	items := make([]search.Item, 1500)
 	for i := range items {
-		items[i] = search.Item{ID: fmt.Sprint("item ", i), ImageVector: unit(rng, o.Dim), TextVector: unit(rng, o.Dim), Meta: map[string]any{"half": i % 2}}
+		items[i] = search.Item{ID: fmt.Sprint("item ", i), ImageVector: searchtest.Unit(rng, o.Dim), TextVector: searchtest.Unit(rng, o.Dim), Meta: map[string]any{"half": i % 2}}
 	}
 	start := time.Now()
 	if err := x.Put(t.Context(), items); err != nil {
@@ -121,7 +117,7 @@ func again(t *testing.T, o pgvector.Options) {
 	t.Logf("indexed %d items of %d values in %v", len(items), o.Dim, time.Since(start).Round(time.Millisecond))
 	var queries []search.Query
 	for i := range 24 {
-		q := search.Query{Terms: []search.Term{{Vector: unit(rng, o.Dim), Kind: search.Texts, Weight: 1}}, In: search.Images, K: 10}
+		q := search.Query{Terms: []search.Term{{Vector: searchtest.Unit(rng, o.Dim), Kind: search.Texts, Weight: 1}}, In: search.Images, K: 10}
 		if i%2 == 1 {
 			q.Filter = search.Filter{{Key: "half", Op: search.Equal, Value: 1}}
 		}
@@ -190,57 +186,4 @@ func again(t *testing.T, o pgvector.Options) {
 	if same*20 < total*19 {
 		t.Errorf("HNSW finds %d of %d", same, total)
 	}
-}
-
-// listAll checks that All gives every item once, more than one answer holds.
-func listAll(t *testing.T, x interface {
-	search.Index
-	All(context.Context) iter.Seq2[search.Item, error]
-}, n int) {
-	rng := rand.New(rand.NewPCG(5, 6))
-	want := map[string]search.Item{}
-	var items []search.Item
-	for i := range n {
-		it := search.Item{ID: fmt.Sprint("item ", i), Image: fmt.Sprint(i, ".png"), ImageVector: unit(rng, 4), Meta: map[string]any{"n": float64(i)}}
-		items = append(items, it)
-		it.ImageVector = nil
-		want[it.ID] = it
-	}
-	for part := range slices.Chunk(items, 2000) {
-		if err := x.Put(t.Context(), part); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := x.Delete(t.Context(), []string{"item 0", fmt.Sprint("item ", n-1)}); err != nil {
-		t.Fatal(err)
-	}
-	delete(want, "item 0")
-	delete(want, fmt.Sprint("item ", n-1))
-	start := time.Now()
-	for it, err := range x.All(t.Context()) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !reflect.DeepEqual(it, want[it.ID]) {
-			t.Fatalf("%+v, want %+v", it, want[it.ID])
-		}
-		delete(want, it.ID)
-	}
-	if len(want) > 0 {
-		t.Errorf("%d of %d items are missing", len(want), n-2)
-	}
-	t.Logf("%d items listed in %v", n-2, time.Since(start).Round(time.Millisecond))
-}
-
-func unit(rng *rand.Rand, D int) []float32 {
-	x := make([]float32, D)
-	sum := 0.
-	for i := range x {
-		x[i] = float32(rng.NormFloat64())
-		sum += float64(x[i]) * float64(x[i])
-	}
-	for i := range x {
-		x[i] /= float32(math.Sqrt(sum))
-	}
-	return x
 }

@@ -79,29 +79,30 @@ func (s *Server) imageOf(item search.Item) (picture, error) {
 	return p, nil
 }
 
-// draw waits for its turn, for a decoded image takes much memory.
-func (s *Server) draw(ctx context.Context, work func() error) error {
+// draw works on the image of the item in the path. It waits for its turn, for a
+// decoded image takes much memory.
+func (s *Server) draw(r *http.Request, work func(picture) error) error {
+	item, err := s.itemOf(r)
+	if err != nil {
+		return err
+	}
 	select {
 	case s.drawing <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-r.Context().Done():
+		return r.Context().Err()
 	}
 	defer func() { <-s.drawing }()
-	return work()
+	p, err := s.imageOf(item)
+	if err != nil {
+		return err
+	}
+	return work(p)
 }
 
 // thumbnail answers GET /v1/thumbnail/{id} with a PNG if the image has
 // transparent pixels, and else a JPEG.
 func (s *Server) thumbnail(w http.ResponseWriter, r *http.Request) error {
-	item, err := s.itemOf(r)
-	if err != nil {
-		return err
-	}
-	return s.draw(r.Context(), func() error {
-		p, err := s.imageOf(item)
-		if err != nil {
-			return err
-		}
+	return s.draw(r, func(p picture) error {
 		sum := sha256.Sum256(p.file)
 		tag := `"` + hex.EncodeToString(sum[:16]) + `"`
 		if r.Header.Get("If-None-Match") == tag {
@@ -165,15 +166,7 @@ func (s *Server) heatmap(w http.ResponseWriter, r *http.Request) error {
 	case text == "":
 		return badRequest("text is missing: what should the image speak for?")
 	}
-	item, err := s.itemOf(r)
-	if err != nil {
-		return err
-	}
-	return s.draw(r.Context(), func() error {
-		p, err := s.imageOf(item)
-		if err != nil {
-			return err
-		}
+	return s.draw(r, func(p picture) error {
 		im, err := s.decode(p)
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"tessera/clip/search"
+	"tessera/clip/search/internal/score"
 )
 
 // sampleSize is how many items means and deviations are taken of.
@@ -87,14 +88,11 @@ func (s *sample) moments(kind search.Modality, q []float32) (mean, scale float64
 	if len(all) == 0 {
 		return 0, 1
 	}
-	mean = product(q, s.means[kind])
+	mean = score.Product(q, s.means[kind])
 	var sum float64
 	for _, v := range all {
-		d := product(v, q) - mean
+		d := score.Product(v, q) - mean
 		sum += d * d
 	}
-	if dev := math.Sqrt(sum / float64(len(all))); dev > vanishing {
-		return mean, 1 / dev
-	}
-	return mean, 0
+	return mean, score.Inverse(math.Sqrt(sum / float64(len(all))))
 }

@@ -11,6 +11,7 @@ import (
 
 	"tessera/clip/search"
 	"tessera/clip/search/internal/fuse"
+	"tessera/clip/search/internal/score"
 )
 
 const (
@@ -25,12 +26,7 @@ func (x *Index) Search(ctx context.Context, q search.Query) ([]search.Hit, error
 	if err := q.Validate(x.about.Dim); err != nil {
 		return nil, err
 	}
-	if q.Fusion == "" {
-		q.Fusion = search.DefaultFusion
-	}
-	if q.In != search.Either {
-		q.Fusion = search.Raw // nothing to join
-	}
+	q.Fusion = q.Fuses()
 	on, rest, err := where(q.Filter)
 	if err != nil {
 		return nil, err
@@ -63,7 +59,7 @@ func (x *Index) near(ctx context.Context, s *scoring, on string, limit int) ([]s
 	var b strings.Builder
 	b.WriteByte('{')
 	for _, m := range s.sides {
-		vector, err := json.Marshal(m.query)
+		vector, err := json.Marshal(m.Query)
 		if err != nil {
 			return nil, false, errors.Wrap(err, "weaviate")
 		}
@@ -102,7 +98,7 @@ func (x *Index) scoring(ctx context.Context, q search.Query) (*scoring, error) {
 	s := &scoring{cosine: cosine}
 	for _, kind := range []search.Modality{search.Images, search.Texts} {
 		if q.In == search.Either || q.In == kind {
-			s.sides = append(s.sides, side{kind: kind, query: cosine, scale: 1})
+			s.sides = append(s.sides, side{kind: kind, Side: score.Side{Query: cosine, Scale: 1}})
 		}
 	}
 	if q.Fusion != search.Centred && q.Fusion != search.Standardized {
@@ -117,12 +113,12 @@ func (x *Index) scoring(ctx context.Context, q search.Query) (*scoring, error) {
 	for i := range s.sides {
 		m := &s.sides[i]
 		if q.Fusion == search.Centred {
-			m.query, m.mean = centred, centres[m.kind]
-			if m.mean != nil {
-				m.shift = product(m.query, m.mean)
+			m.Query, m.Mean = centred, centres[m.kind]
+			if m.Mean != nil {
+				m.Shift = score.Product(m.Query, m.Mean)
 			}
 		} else {
-			m.shift, m.scale = sample.moments(m.kind, cosine)
+			m.Shift, m.Scale = sample.moments(m.kind, cosine)
 		}
 	}
 	return s, nil

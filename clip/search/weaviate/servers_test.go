@@ -3,9 +3,7 @@
 package weaviate_test
 
 import (
-	"context"
 	"fmt"
-	"iter"
 	"math"
 	"math/rand/v2"
 	"net"
@@ -14,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"testing"
 	"time"
 
@@ -169,7 +166,7 @@ func TestCluster(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		listAll(t, x, 10_500) // beyond what a search may give
+		searchtest.All(t, x, 10_500) // beyond what a search may give
 		// There is one copy of each item, on any node.
 		items, err := x.Get(t.Context(), []string{"item 3"})
 		if err != nil || len(items) != 1 {
@@ -194,7 +191,7 @@ func kill(t *testing.T, nodes []node, urls []string) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	items := make([]search.Item, n)
 	for i := range items {
-		items[i] = search.Item{ID: fmt.Sprint("item ", i), Text: fmt.Sprint("text ", i), ImageVector: unit(rng, D), TextVector: unit(rng, D),
+		items[i] = search.Item{ID: fmt.Sprint("item ", i), Text: fmt.Sprint("text ", i), ImageVector: searchtest.Unit(rng, D), TextVector: searchtest.Unit(rng, D),
 			Meta: map[string]any{"half": i % 2}}
 	}
 	start := time.Now()
@@ -205,7 +202,7 @@ func kill(t *testing.T, nodes []node, urls []string) {
 	var queries []search.Query
 	for i := range 10 {
 		for _, f := range []search.Fusion{search.Raw, search.Centred, search.Standardized, search.Reciprocal} {
-			q := search.Query{Terms: []search.Term{{Vector: unit(rng, D), Kind: search.Texts, Weight: 1}}, Fusion: f, K: 10}
+			q := search.Query{Terms: []search.Term{{Vector: searchtest.Unit(rng, D), Kind: search.Texts, Weight: 1}}, Fusion: f, K: 10}
 			if i%2 == 1 {
 				q.Filter = search.Filter{{Key: "half", Op: search.Equal, Value: 1}}
 			}
@@ -250,7 +247,7 @@ func kill(t *testing.T, nodes []node, urls []string) {
 	if info, err := again.Info(t.Context()); err != nil || info.Items != n {
 		t.Errorf("%+v, error %v; want %d items", info, err, n)
 	}
-	fresh := search.Item{ID: "fresh", ImageVector: unit(rng, D)}
+	fresh := search.Item{ID: "fresh", ImageVector: searchtest.Unit(rng, D)}
 	wait(t, "a write to the copies that are left", func() bool { return again.Put(t.Context(), []search.Item{fresh}) == nil })
 	if got, err := again.Get(t.Context(), []string{"fresh"}); err != nil || len(got) != 1 || !reflect.DeepEqual(got[0], fresh) {
 		t.Errorf("Get after a write to the copies that are left: %v, error %v", got, err)
@@ -258,57 +255,4 @@ func kill(t *testing.T, nodes []node, urls []string) {
 	if n, err := again.Delete(t.Context(), []string{"fresh", "item 0"}); err != nil || n != 2 {
 		t.Errorf("Delete: %d, error %v", n, err)
 	}
-}
-
-// listAll checks that All gives every item once, more than one answer holds.
-func listAll(t *testing.T, x interface {
-	search.Index
-	All(context.Context) iter.Seq2[search.Item, error]
-}, n int) {
-	rng := rand.New(rand.NewPCG(5, 6))
-	want := map[string]search.Item{}
-	var items []search.Item
-	for i := range n {
-		it := search.Item{ID: fmt.Sprint("item ", i), Image: fmt.Sprint(i, ".png"), ImageVector: unit(rng, 4), Meta: map[string]any{"n": float64(i)}}
-		items = append(items, it)
-		it.ImageVector = nil
-		want[it.ID] = it
-	}
-	for part := range slices.Chunk(items, 2000) {
-		if err := x.Put(t.Context(), part); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := x.Delete(t.Context(), []string{"item 0", fmt.Sprint("item ", n-1)}); err != nil {
-		t.Fatal(err)
-	}
-	delete(want, "item 0")
-	delete(want, fmt.Sprint("item ", n-1))
-	start := time.Now()
-	for it, err := range x.All(t.Context()) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !reflect.DeepEqual(it, want[it.ID]) {
-			t.Fatalf("%+v, want %+v", it, want[it.ID])
-		}
-		delete(want, it.ID)
-	}
-	if len(want) > 0 {
-		t.Errorf("%d of %d items are missing", len(want), n-2)
-	}
-	t.Logf("%d items listed in %v", n-2, time.Since(start).Round(time.Millisecond))
-}
-
-func unit(rng *rand.Rand, D int) []float32 {
-	x := make([]float32, D)
-	sum := 0.
-	for i := range x {
-		x[i] = float32(rng.NormFloat64())
-		sum += float64(x[i]) * float64(x[i])
-	}
-	for i := range x {
-		x[i] /= float32(math.Sqrt(sum))
-	}
-	return x
 }
