@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/pkg/errors"
 	"github.com/spf13/cobra"
@@ -46,10 +45,7 @@ Its metadata are the flags.`,
 			if _, err := o.prepare(cmd.Flags()); err != nil {
 				return err
 			}
-			r := &clipRun{
-				clipSettings: &o, settings: fingerprint(cmd.Flags()), log: logger(cmd),
-				stderr: cmd.ErrOrStderr(), clock: time.Now,
-			}
+			r := &clipRun{clipSettings: &o, fit: newFit(cmd, &o.fitting, ""), log: logger(cmd)}
 			if err := r.open(""); err != nil {
 				return err
 			}
@@ -64,10 +60,10 @@ Its metadata are the flags.`,
 			if err := r.save(o.out); err != nil {
 				return err
 			}
-			if err := safetensors.Write(filepath.Join(o.out, batchesFile), tensors, r.settings); err != nil {
+			if err := safetensors.Write(filepath.Join(o.out, batchesFile), tensors, r.fit.trainer.Settings); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: a model and the batches of %s steps\n", o.out, thousands(r.trainer.Steps))
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: a model and the batches of %s steps\n", o.out, thousands(r.fit.length()))
 			return err
 		},
 	}
@@ -82,7 +78,7 @@ func (r *clipRun) batches(ctx context.Context) ([]safetensors.Tensor, error) {
 	images := make([]float32, r.parts.train.Len()*size)
 	var image, text, label []int64
 	var rows textRows
-	for m, err := range r.trainer.Data(0) {
+	for m, err := range r.fit.trainer.Data(0) {
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -100,11 +96,11 @@ func (r *clipRun) batches(ctx context.Context) ([]safetensors.Tensor, error) {
 				label = append(label, int64(row))
 			}
 		}
-		if m.Step+1 == r.trainer.Steps {
+		if m.Step+1 == r.fit.length() {
 			break
 		}
 	}
-	steps := []int{r.trainer.Steps, r.batch}
+	steps := []int{r.fit.length(), r.batch}
 	tensors := append(rows.tensors(r.length),
 		safetensors.Tensor{Name: "images", Shape: []int{len(images) / size, v.Channels, v.ImageSize, v.ImageSize}, Data: images},
 		safetensors.Tensor{Name: "image", Shape: steps, Data: image},

@@ -5,41 +5,14 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/pkg/errors"
 
 	"tessera/train"
 	"tessera/train/data"
 )
-
-// hooks are what happens after a step, in order: validation, checkpoint, log,
-// progress.
-func (r *clipRun) hooks(ctx context.Context, lines *train.Log, epoch int) []train.Hook {
-	every := func(n int) int {
-		if n > 0 {
-			return n
-		}
-		return epoch
-	}
-	save := &train.Checkpoints{Dir: filepath.Join(r.out, "checkpoints"), Every: every(r.saveEvery), Keep: r.keep, Save: r.save}
-	var hooks []train.Hook
-	if r.parts.val != nil {
-		save.Best = "val_" + bestOf(r.texts)
-		validate := train.Validate(func() (train.Result, error) { return r.validate(context.WithoutCancel(ctx)) })
-		hooks = append(hooks, func(s *train.Step) error {
-			// Last would also be true of a step that is interrupted.
-			if s.N%every(r.evalEvery) != 0 && s.N != s.Trainer.Steps {
-				return nil
-			}
-			return validate(s)
-		})
-	}
-	return append(hooks, save.Hook, lines.Hook, train.Progress(r.stderr, isTerminal(r.stderr), r.clock))
-}
 
 // bestOf is the metric by which the best checkpoint is chosen.
 func bestOf(c captions) string {
@@ -49,19 +22,9 @@ func bestOf(c captions) string {
 	return "accuracy"
 }
 
-// validate measures the present weights, or their averages, by the validation
-// part. Recall is that at 1, the mean of both ways.
+// validate measures the present weights by the validation part. Recall is that at
+// 1, the mean of both ways.
 func (r *clipRun) validate(ctx context.Context) (result train.Result, err error) {
-	if ema := r.trainer.EMA; ema != nil {
-		if err := ema.Swap(r.Params()); err != nil {
-			return result, err
-		}
-		defer func() {
-			if back := ema.Swap(r.Params()); err == nil {
-				err = back
-			}
-		}()
-	}
 	// One that has seen other weights would use those.
 	e := newEmbedder(r.Model, r.embed.Input, r.tokens, r.log)
 	defer e.Close()
@@ -105,16 +68,10 @@ func combinations(scores []classScore, pairs []data.Pair) string {
 }
 
 // finish saves, evaluates and reports the model.
-func (r *clipRun) finish(ctx context.Context, w io.Writer, start time.Time) error {
-	if r.trainer.EMA != nil {
-		if err := r.trainer.EMA.Swap(r.Params()); err != nil {
-			return err
-		}
-	}
+func (r *clipRun) finish(ctx context.Context, w io.Writer) error {
 	if err := r.save(r.out); err != nil {
 		return err
 	}
-	took := r.clock().Sub(start).Seconds()
 	var report strings.Builder
 	t := tabwriter.NewWriter(&report, 0, 0, 2, ' ', 0)
 	for _, part := range []struct {
@@ -135,9 +92,7 @@ func (r *clipRun) finish(ctx context.Context, w io.Writer, start time.Time) erro
 	}
 	fmt.Fprintf(t, "logit scale\t%.2f\n", math.Exp(float64(r.LogitScale.Float32s()[0])))
 	fmt.Fprintf(t, "parameters\t%s\n", thousands(r.Params().Size()))
-	fmt.Fprintf(t, "steps\t%s\n", thousands(r.trainer.Done()))
-	fmt.Fprintf(t, "seconds\t%.1f\n", took)
-	fmt.Fprintf(t, "model\t%s\n", r.out)
+	r.fit.tell(t)
 	if err := t.Flush(); err != nil {
 		return err
 	}

@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"io"
 	"iter"
 	"log/slog"
 	"math"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -16,7 +14,6 @@ import (
 	"tessera/clip/bpe"
 	"tessera/clip/embed"
 	"tessera/graph"
-	"tessera/train"
 	"tessera/train/data"
 	"tessera/train/optim"
 )
@@ -51,18 +48,14 @@ preprocessor_config.json), metrics.jsonl, curves.svg and, in checkpoints, what
 			if err != nil {
 				return err
 			}
-			r := &clipRun{
-				clipSettings: &o, settings: fingerprint(cmd.Flags()), log: logger(cmd),
-				stderr: cmd.ErrOrStderr(), clock: time.Now,
-			}
-			start := r.clock()
+			r := &clipRun{clipSettings: &o, fit: newFit(cmd, &o.fitting, "CLIP on "+o.data), log: logger(cmd)}
 			if err := r.open(checkpoint); err != nil {
 				return err
 			}
 			if err := r.train(cmd.Context(), checkpoint); err != nil {
-				return interrupted(err, r.trainer, "tessera clip train", o.out)
+				return err
 			}
-			return r.finish(cmd.Context(), cmd.OutOrStdout(), start)
+			return r.finish(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
 	o.bind(cmd.Flags())
@@ -72,41 +65,28 @@ preprocessor_config.json), metrics.jsonl, curves.svg and, in checkpoints, what
 // prepare completes and checks the flags and returns the checkpoint to go on
 // from, or "".
 func (o *clipSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error) {
-	if o.out == "" {
-		return "", usagef("--out is missing: name a folder for the results")
-	}
-	if o.resume {
-		if checkpoint, err = goOn(f, o.out); err != nil {
-			return "", err
-		}
-		return checkpoint, o.check()
-	}
+	return o.fitting.prepare(f, func() error { return o.suit(f) }, o.check)
+}
+
+// suit gives flags that were not given what suits the data set.
+func (o *clipSettings) suit(f *pflag.FlagSet) error {
 	spec, err := parseClipSpec(o.data)
 	if err != nil {
-		return "", err
+		return err
 	}
-	if err := setDefaults(f, clipDefaults[spec.kind]); err != nil {
-		return "", err
-	}
-	if err := o.check(); err != nil {
-		return "", err
-	}
-	return "", wantEmpty(o.out)
+	return setDefaults(f, clipDefaults[spec.kind])
 }
 
 // clipRun is a training run.
 type clipRun struct {
 	*clipSettings
-	settings map[string]string
-	log      *slog.Logger
-	stderr   io.Writer
-	clock    func() time.Time
+	fit *fit
+	log *slog.Logger
 
-	parts   splits
-	held    data.Dataset // of combinations kept from training; nil: none
-	heldAs  []data.Pair
-	texts   captions
-	trainer *train.Trainer
+	parts  splits
+	held   data.Dataset // of combinations kept from training; nil: none
+	heldAs []data.Pair
+	texts  captions
 	*embedder
 	tokens *bpe.Tokenizer
 	length int // tokens of a caption in training
@@ -232,8 +212,8 @@ func (r *clipRun) objective() clip.Objective {
 // keptImages bounds the bytes of prepared images that are kept in memory.
 const keptImages = 1 << 30
 
-// plan makes the trainer and returns the steps of an epoch.
-func (r *clipRun) plan() (epoch int) {
+// plan completes the run but for what follows a step.
+func (r *clipRun) plan() {
 	l := &data.Loader{
 		Dataset: data.Keep(r.parts.train, r.embed.Input, keptImages), BatchSize: r.batch, Seed: r.seed, Workers: r.workers, Shuffle: true,
 		Inputs: []data.Input{data.Images(r.embed.Input, nil)},
@@ -242,39 +222,38 @@ func (r *clipRun) plan() (epoch int) {
 	if n := len(r.texts.classes); n > 0 {
 		l.Inputs = append(l.Inputs, data.Labels(n, 0))
 	}
-	epoch = l.StepsPerEpoch()
-	steps := r.epochs * epoch
-	a := &optim.AdamW{Beta1: 0.9, Beta2: 0.98, Eps: 1e-6, WeightDecay: r.decay}
-	if r.layerDecay < 1 {
-		depth := 1 + max(r.Config.Vision.Layers, r.Config.Text.Layers)
-		a.Rate = optim.LayerDecay(r.layerDecay, depth, clipDepth(r.Config, depth))
+	r.fit.epoch = l.StepsPerEpoch()
+	r.fit.adapt = func(a *optim.AdamW) {
+		a.Eps = 1e-6
+		if r.layerDecay < 1 {
+			depth := 1 + max(r.Config.Vision.Layers, r.Config.Text.Layers)
+			a.Rate = optim.LayerDecay(r.layerDecay, depth, clipDepth(r.Config, depth))
+		}
 	}
-	r.trainer = &train.Trainer{
-		Model: r.objective(), BatchSize: r.batch,
-		Data: func(from int) iter.Seq2[data.Minibatch, error] {
-			return pairs(l.Train(from), r.texts, r.tokens, r.Config.Text, r.length, r.same)
-		},
-		Optimizer: a, Schedule: train.WarmupCosine(r.lr, int(math.Round(r.warmup*float64(steps))), steps), ClipNorm: r.clip,
-		Steps: steps, Seed: r.seed, Settings: r.settings, After: clip.Clamp,
+	t := r.fit.trainer
+	t.Model, t.After = r.objective(), clip.Clamp
+	t.Data = func(from int) iter.Seq2[data.Minibatch, error] {
+		return pairs(l.Train(from), r.texts, r.tokens, r.Config.Text, r.length, r.same)
 	}
 	if r.ema > 0 {
-		r.trainer.EMA = &optim.EMA{Decay: r.ema}
+		t.EMA = &optim.EMA{Decay: r.ema}
 	}
-	return epoch
 }
 
 // train runs the training, from a checkpoint if there is one.
 func (r *clipRun) train(ctx context.Context, checkpoint string) error {
-	epoch := r.plan()
+	r.plan()
+	r.fit.save = r.save
+	if r.parts.val != nil {
+		r.fit.best, r.fit.validate = "val_"+bestOf(r.texts), r.validate
+	}
 	if r.chunk > 0 {
 		cached, err := clip.NewCached(r.objective(), r.batch, r.chunk, r.seed)
 		if err != nil {
 			return err
 		}
 		defer cached.Close()
-		r.trainer.Gradients = cached
+		r.fit.trainer.Gradients = cached
 	}
-	return runLogged(ctx, r.trainer, checkpoint, r.out, "CLIP on "+r.data, r.clock, func(lines *train.Log) []train.Hook {
-		return r.hooks(ctx, lines, epoch)
-	})
+	return r.fit.run(ctx, checkpoint)
 }

@@ -8,7 +8,6 @@ import (
 	"math"
 	"path/filepath"
 	"text/tabwriter"
-	"time"
 
 	"github.com/pkg/errors"
 	"github.com/spf13/cobra"
@@ -19,7 +18,6 @@ import (
 	"tessera/graph"
 	"tessera/train"
 	"tessera/train/data"
-	"tessera/train/optim"
 )
 
 func newDALLETrain() *cobra.Command {
@@ -47,11 +45,14 @@ checkpoints/best is the checkpoint that finds their tokens most probable.`,
 			if err != nil {
 				return err
 			}
-			r := &dalleRun{
-				dalleSettings: &o, settings: fingerprint(cmd.Flags()), log: logger(cmd),
-				stderr: cmd.ErrOrStderr(), clock: time.Now,
+			r := &dalleRun{dalleSettings: &o, fit: newFit(cmd, &o.fitting, "DALL·E on "+o.data), log: logger(cmd)}
+			if err := r.open(cmd.Context(), checkpoint); err != nil {
+				return err
 			}
-			return r.run(cmd.Context(), cmd.OutOrStdout(), checkpoint)
+			if err := r.train(cmd.Context(), checkpoint); err != nil {
+				return err
+			}
+			return r.finish(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
 	o.bind(cmd.Flags())
@@ -61,56 +62,25 @@ checkpoints/best is the checkpoint that finds their tokens most probable.`,
 // prepare completes and checks the flags. It returns the checkpoint to go on
 // from, or "".
 func (o *dalleSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error) {
-	if o.out == "" {
-		return "", usagef("--out is missing: name a folder for the results")
-	}
-	if o.resume {
-		if checkpoint, err = goOn(f, o.out); err != nil {
-			return "", err
+	return o.fitting.prepare(f, func() error {
+		if err := suit(f, o.data, dalleDefaults); err != nil {
+			return err
 		}
-		return checkpoint, o.check()
-	}
-	if o.data == "" {
-		return "", usagef("--data is missing, want %s or a folder", dataForms)
-	}
-	if o.vqvae == "" {
-		return "", usagef("--vqvae is missing: name the folder of a VQ-VAE, as \"tessera vqvae train\" makes it")
-	}
-	spec, err := parseDataSpec(o.data)
-	if err != nil {
-		return "", err
-	}
-	if err := setDefaults(f, dalleDefaults[spec.kind]); err != nil {
-		return "", err
-	}
-	if err := o.check(); err != nil {
-		return "", err
-	}
-	return "", wantEmpty(o.out)
+		if o.vqvae == "" {
+			return usagef("--vqvae is missing: name the folder of a VQ-VAE, as \"tessera vqvae train\" makes it")
+		}
+		return nil
+	}, o.check)
 }
 
 // dalleRun is a training run.
 type dalleRun struct {
 	*dalleSettings
-	settings map[string]string
-	log      *slog.Logger
-	stderr   io.Writer
-	clock    func() time.Time
+	fit *fit
+	log *slog.Logger
 
 	*painter
 	pairsOf map[string][]dalle.Pair // by part: train, validation, test
-	trainer *train.Trainer
-}
-
-func (r *dalleRun) run(ctx context.Context, w io.Writer, checkpoint string) error {
-	start := r.clock()
-	if err := r.open(ctx, checkpoint); err != nil {
-		return err
-	}
-	if err := r.train(ctx, checkpoint); err != nil {
-		return interrupted(err, r.trainer, "tessera dalle train", r.out)
-	}
-	return r.finish(ctx, w, start)
 }
 
 // open reads the data and makes the model, or loads that of a checkpoint.
@@ -164,7 +134,7 @@ func (r *dalleRun) encodeParts(ctx context.Context) (map[string][]captioned, err
 				return nil, err
 			}
 		}
-		bar := counting(r.stderr, "tokens of "+name+" images", ds.Len(), r.clock)
+		bar := counting(r.fit.stderr, "tokens of "+name+" images", ds.Len(), r.fit.clock)
 		if images[name], err = encodeCaptioned(ctx, r.image, ds, r.template, r.log, bar); err != nil {
 			return nil, errors.Wrapf(err, "%s images", name)
 		}
@@ -204,47 +174,13 @@ func (r *dalleRun) load(part string) *dalle.Loader {
 
 // train runs the training, from a checkpoint if there is one.
 func (r *dalleRun) train(ctx context.Context, checkpoint string) error {
-	loader := r.load("train")
-	epoch := loader.StepsPerEpoch()
-	steps := r.steps
-	if steps == 0 {
-		steps = max(1, r.epochs*epoch)
-	}
-	r.trainer = &train.Trainer{
-		Model: r.Model, BatchSize: r.batch, Data: loader.Train,
-		Optimizer: &optim.AdamW{Beta1: r.betas[0], Beta2: r.betas[1], WeightDecay: r.weightDecay},
-		Schedule:  train.WarmupCosine(r.lr, int(math.Round(r.warmup*float64(steps))), steps),
-		ClipNorm:  r.clip, Steps: steps, Seed: r.seed, Settings: r.settings,
-	}
-	return runLogged(ctx, r.trainer, checkpoint, r.out, "DALL·E on "+r.data, r.clock, func(lines *train.Log) []train.Hook {
-		return r.hooks(ctx, lines, max(1, epoch))
-	})
-}
-
-// hooks are what happens after a step, in order: validation, checkpoint, log,
-// progress.
-func (r *dalleRun) hooks(ctx context.Context, lines *train.Log, epoch int) []train.Hook {
-	every := func(n int) int {
-		if n > 0 {
-			return n
-		}
-		return epoch
-	}
-	save := &train.Checkpoints{
-		Dir: filepath.Join(r.out, "checkpoints"), Every: every(r.saveEvery), Keep: r.keep, Save: r.save,
-	}
-	var hooks []train.Hook
+	l := r.load("train")
+	r.fit.trainer.Model, r.fit.trainer.Data, r.fit.epoch, r.fit.save = r.Model, l.Train, max(1, l.StepsPerEpoch()), r.save
 	if len(r.pairsOf["validation"]) > 0 {
-		save.Best = "val_probability"
-		validate := train.Validate(func() (train.Result, error) { return r.measure(context.WithoutCancel(ctx), "validation") })
-		hooks = append(hooks, func(s *train.Step) error {
-			if s.N%every(r.evals) != 0 && s.N != s.Trainer.Steps {
-				return nil
-			}
-			return validate(s)
-		})
+		r.fit.best = "val_probability"
+		r.fit.validate = func(ctx context.Context) (train.Result, error) { return r.measure(ctx, "validation") }
 	}
-	return append(hooks, save.Hook, lines.Hook, train.Progress(r.stderr, isTerminal(r.stderr), r.clock))
+	return r.fit.run(ctx, checkpoint)
 }
 
 // measure evaluates the model on a part of the data. The metric probability is
@@ -259,7 +195,7 @@ func (r *dalleRun) measure(ctx context.Context, part string) (train.Result, erro
 }
 
 // finish saves, evaluates and reports the model.
-func (r *dalleRun) finish(ctx context.Context, w io.Writer, start time.Time) error {
+func (r *dalleRun) finish(ctx context.Context, w io.Writer) error {
 	if err := r.save(r.out); err != nil {
 		return err
 	}
@@ -283,9 +219,7 @@ func (r *dalleRun) finish(ctx context.Context, w io.Writer, start time.Time) err
 	}
 	fmt.Fprintf(t, "tokens\t%d of %d text tokens, %d of %d codes\n", r.TextTokens, r.TextVocab-1, r.ImageTokens, r.ImageVocab)
 	fmt.Fprintf(t, "parameters\t%s\n", thousands(r.Params().Size()))
-	fmt.Fprintf(t, "steps\t%s\n", thousands(r.trainer.Done()))
-	fmt.Fprintf(t, "seconds\t%.1f\n", r.clock().Sub(start).Seconds())
-	fmt.Fprintf(t, "model\t%s\n", r.out)
+	r.fit.tell(t)
 	fmt.Fprintf(t, "next\ttessera dalle generate --model %s --text … --out %s\n", r.out, filepath.Join(r.out, "grid.png"))
 	return t.Flush()
 }

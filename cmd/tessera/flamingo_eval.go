@@ -104,20 +104,15 @@ func (e *flamingoEval) check() error {
 	if e.data == "" {
 		return usagef("--data is missing, want %s or a folder", flamingoForms)
 	}
-	for _, x := range []limited{
-		{"val", e.val, e.val == -1 || e.val >= 0 && e.val < 1, "at least 0 and less than 1"},
-		{"hold-out", float64(e.holdOut), e.holdOut >= 0, "0 or more"},
-		{"n", float64(e.n), e.n >= 0, "0 or more"},
-		{"batch", float64(e.batch), e.batch >= 1, "1 or more"},
-		{"max-tokens", float64(e.maxTokens), e.maxTokens >= 1, "1 or more"},
-		{"beams", float64(e.beams), e.beams >= 1, "1 or more"},
-		{"shots", float64(len(e.shots)), len(e.shots) > 0 && slices.Min(e.shots) >= 0, "numbers of 0 or more"},
-	} {
-		if err := x.check(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return within(
+		aShare("val", e.val),
+		limited{"hold-out", float64(e.holdOut), e.holdOut >= 0, "0 or more"},
+		limited{"n", float64(e.n), e.n >= 0, "0 or more"},
+		limited{"batch", float64(e.batch), e.batch >= 1, "1 or more"},
+		limited{"max-tokens", float64(e.maxTokens), e.maxTokens >= 1, "1 or more"},
+		limited{"beams", float64(e.beams), e.beams >= 1, "1 or more"},
+		limited{"shots", float64(len(e.shots)), len(e.shots) > 0 && slices.Min(e.shots) >= 0, "numbers of 0 or more"},
+	)
 }
 
 // described is the result of an evaluation.

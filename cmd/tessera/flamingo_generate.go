@@ -86,21 +86,16 @@ func (g *describing) check() error {
 	if g.rices > 0 && (g.examples == "" || g.clip == "") {
 		return usagef("--rices %d: --examples and --clip say from what, and by what", g.rices)
 	}
-	for _, x := range []limited{
-		{"rices", float64(g.rices), g.rices >= 0, "0 or more"},
-		{"among", float64(g.among), g.among >= 0, "0 or more"},
-		{"n", float64(g.n), g.n >= 1, "1 or more"},
-		{"max-tokens", float64(g.maxTokens), g.maxTokens >= 1, "1 or more"},
-		{"beams", float64(g.beams), g.beams >= 1, "1 or more"},
-	} {
-		if err := x.check(); err != nil {
-			return err
-		}
-	}
 	if err := g.sampler.Validate(); err != nil {
 		return usageError{err}
 	}
-	return nil
+	return within(
+		limited{"rices", float64(g.rices), g.rices >= 0, "0 or more"},
+		limited{"among", float64(g.among), g.among >= 0, "0 or more"},
+		limited{"n", float64(g.n), g.n >= 1, "1 or more"},
+		limited{"max-tokens", float64(g.maxTokens), g.maxTokens >= 1, "1 or more"},
+		limited{"beams", float64(g.beams), g.beams >= 1, "1 or more"},
+	)
 }
 
 func (g *describing) run(cmd *cobra.Command) error {

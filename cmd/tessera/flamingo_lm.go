@@ -10,7 +10,6 @@ import (
 	"os"
 	"slices"
 	"text/tabwriter"
-	"time"
 
 	"github.com/pkg/errors"
 	"github.com/spf13/cobra"
@@ -41,23 +40,17 @@ DIR receives the model (config.json, model.safetensors), the tokenizer
   tessera flamingo pretrain-lm --out runs/language --resume`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			checkpoint, err := o.prepare(cmd.Flags())
+			checkpoint, err := o.prepare(cmd.Flags(), func() error { return nil }, o.check)
 			if err != nil {
 				return err
 			}
-			if err := o.check(); err != nil {
-				return err
-			}
-			r := &lmRun{lmSettings: &o, fit: &fit{
-				fitting: &o.fitting, trainer: &train.Trainer{Settings: fingerprint(cmd.Flags())}, title: "GPT-2", command: "tessera flamingo pretrain-lm",
-				stderr: cmd.ErrOrStderr(), clock: time.Now,
-			}}
+			r := &lmRun{lmSettings: &o, fit: newFit(cmd, &o.fitting, "GPT-2")}
 			return r.run(cmd.Context(), cmd.OutOrStdout(), checkpoint)
 		},
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&o.out, "out", "", "folder of the results, new or empty")
+	o.bindOut(f)
 	f.StringSliceVar(&o.files, "text", nil, "text files to train on, instead of the text about shapes")
 	f.StringVar(&o.vocab, "vocab", "", "folder of a tokenizer of GPT-2's kind, instead of a new one made from the text")
 	f.IntVar(&o.vocabSize, "vocab-size", 1024, "tokens of a new tokenizer, at most; there are 257 for bytes and the end of a text")
@@ -67,8 +60,9 @@ DIR receives the model (config.json, model.safetensors), the tokenizer
 	f.IntVar(&o.heads, "heads", 4, "heads of attention")
 	f.IntVar(&o.context, "context", 128, "tokens of a text, at most")
 	f.Float64Var(&o.dropout, "dropout", 0, "probability of zeroing a unit")
+	o.fitting = fitting{batch: 32, lr: 3e-3, warmup: 0.05, weightDecay: 0.1, betas: []float64{0.9, 0.98}, saveEvery: 500}
 	f.IntVar(&o.steps, "steps", 1200, "optimizer steps")
-	o.fitting.bind(f, "texts", 3e-3)
+	o.fitting.bind(f, "texts of a batch", "only at the end")
 	return cmd
 }
 
@@ -82,18 +76,18 @@ type lmSettings struct {
 }
 
 func (o *lmSettings) check() error {
-	for _, x := range []limited{
-		{"vocab-size", float64(o.vocabSize), o.vocabSize >= 257 && o.vocabSize < 1<<20, "257 to 1048575"},
-		{"hold-out", float64(o.holdOut), o.holdOut >= 0, "0 or more"},
-		{"width", float64(o.width), o.width >= 1 && o.width <= 1<<16, "1 to 65536"},
-		{"layers", float64(o.layers), o.layers >= 1 && o.layers <= 1024, "1 to 1024"},
-		{"heads", float64(o.heads), o.heads >= 1 && o.width%max(1, o.heads) == 0, "a divisor of --width"},
-		{"context", float64(o.context), o.context >= 2 && o.context <= 1<<16, "2 to 65536"},
-		{"dropout", o.dropout, o.dropout >= 0 && o.dropout < 1, "at least 0 and less than 1"},
-	} {
-		if err := x.check(); err != nil {
-			return err
-		}
+	err := within(
+		limited{"steps", float64(o.steps), o.steps >= 1, "1 or more"},
+		limited{"vocab-size", float64(o.vocabSize), o.vocabSize >= 257 && o.vocabSize < 1<<20, "257 to 1048575"},
+		limited{"hold-out", float64(o.holdOut), o.holdOut >= 0, "0 or more"},
+		limited{"width", float64(o.width), o.width >= 1 && o.width <= 1<<16, "1 to 65536"},
+		limited{"layers", float64(o.layers), o.layers >= 1 && o.layers <= 1024, "1 to 1024"},
+		limited{"heads", float64(o.heads), o.heads >= 1 && o.width%max(1, o.heads) == 0, "a divisor of --width"},
+		limited{"context", float64(o.context), o.context >= 2 && o.context <= 1<<16, "2 to 65536"},
+		aProbability("dropout", o.dropout),
+	)
+	if err != nil {
+		return err
 	}
 	return o.fitting.check()
 }
@@ -109,12 +103,11 @@ type lmRun struct {
 }
 
 func (r *lmRun) run(ctx context.Context, w io.Writer, checkpoint string) error {
-	start := r.fit.clock()
 	if err := r.open(checkpoint); err != nil {
 		return err
 	}
 	r.fit.trainer.Model, r.fit.trainer.Data = gpt2.Objective{Model: r.model, Tokens: r.context}, r.windows
-	r.fit.save, r.fit.validate = r.write, func() (train.Result, error) { return r.measure(context.WithoutCancel(ctx)) }
+	r.fit.save, r.fit.validate = r.write, r.measure
 	if err := r.fit.run(ctx, checkpoint); err != nil {
 		return err
 	}
@@ -130,8 +123,7 @@ func (r *lmRun) run(ctx context.Context, w io.Writer, checkpoint string) error {
 	fmt.Fprintf(t, "validation NLL\t%.4f nats/token\t(%s tokens, perplexity %.2f)\n", loss, thousands(len(r.held)), math.Exp(loss))
 	fmt.Fprintf(t, "training text\t%s tokens of %s\n", thousands(len(r.texts)), thousands(r.tokens.Size()))
 	fmt.Fprintf(t, "parameters\t%s\n", thousands(r.model.Params().Size()))
-	fmt.Fprintf(t, "seconds\t%.1f\n", r.fit.clock().Sub(start).Seconds())
-	fmt.Fprintf(t, "model\t%s\n", r.out)
+	r.fit.tell(t)
 	fmt.Fprintf(t, "next\ttessera flamingo train --language %s --vision … --data … --out …\n", r.out)
 	return t.Flush()
 }

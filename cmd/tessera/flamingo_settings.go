@@ -20,7 +20,6 @@ type flamingoSettings struct {
 	every                                   int
 	allImages, imageTimes                   bool
 	show                                    string
-	epochs                                  int
 	gateRate                                float64
 }
 
@@ -30,8 +29,8 @@ func (o *flamingoSettings) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.language, "language", "", "folder of the language model: a published GPT-2 or that of pretrain-lm")
 	f.StringVar(&o.vision, "vision", "", "folder of the vision tower: a ViT or a CLIP")
 	bindCache(f, &o.cache)
-	f.StringVar(&o.out, "out", "", "folder of the results, new or empty")
-	f.Float64Var(&o.val, "val", -1, "share of the training images held out for validation where the data has no such part; -1: 0.1 for folders, else 0")
+	o.bindOut(f)
+	bindVal(f, &o.val, "folders")
 	f.IntVar(&o.holdOut, "hold-out", 0, "pairs of color and shape to leave out of training, of shapes")
 	bindTemplate(f, &o.template)
 	f.IntVar(&o.shots, "shots", 4, "examples before what is asked, at most")
@@ -44,35 +43,30 @@ func (o *flamingoSettings) bind(f *pflag.FlagSet) {
 	f.BoolVar(&o.allImages, "all-images", false, "let a token see all images before it, not only the last")
 	f.BoolVar(&o.imageTimes, "image-times", false, "tell the images of a text apart by learned vectors")
 	f.StringVar(&o.show, "show", "all", "tokens of the tower that are looked at: patches (as open_flamingo does), class, or all of both")
-	f.IntVar(&o.epochs, "epochs", 4, "passes over the training images")
-	f.IntVar(&o.steps, "steps", 0, "optimizer steps, instead of epochs")
-	o.fitting.bind(f, "images that are asked about", 5e-3)
+	o.fitting = fitting{epochs: 4, batch: 32, lr: 5e-3, warmup: 0.05, weightDecay: 0.1, betas: []float64{0.9, 0.98}, saveEvery: 500}
+	o.bindLength(f)
+	o.fitting.bind(f, "images of a batch that are asked about", "an epoch")
 	f.Float64Var(&o.gateRate, "gate-rate", 30, "times the learning rate for the gates, until whose opening nothing else learns")
 }
 
 func (o *flamingoSettings) check() error {
 	const most = 1 << 16
 	size := func(flag string, n int) limited { return limited{flag, float64(n), n >= 1 && n <= most, "1 to 65536"} }
-	for _, x := range []limited{
-		{"val", o.val, o.val == -1 || o.val >= 0 && o.val < 1, "at least 0 and less than 1"},
-		{"hold-out", float64(o.holdOut), o.holdOut >= 0, "0 or more"},
-		{"shots", float64(o.shots), o.shots >= 0 && o.shots <= 64, "0 to 64"},
+	err := within(
+		aShare("val", o.val),
+		limited{"hold-out", float64(o.holdOut), o.holdOut >= 0, "0 or more"},
+		limited{"shots", float64(o.shots), o.shots >= 0 && o.shots <= 64, "0 to 64"},
 		size("depth", o.depth), size("latents", o.latents), size("heads", o.heads), size("head-width", o.headWidth),
 		size("ff-mult", o.mult), size("every", o.every),
-		{"gate-rate", o.gateRate, o.gateRate > 0 && o.gateRate < 1e6, "more than 0"},
-		{"epochs", float64(o.epochs), o.epochs >= 0, "0 or more"},
-		{"steps", float64(o.steps), o.steps >= 1 || o.epochs >= 1 && o.steps == 0, "0 or more, and not 0 with --epochs 0"},
-	} {
-		if err := x.check(); err != nil {
-			return err
-		}
+		limited{"gate-rate", o.gateRate, o.gateRate > 0 && o.gateRate < 1e6, "more than 0"},
+	)
+	if err != nil {
+		return err
 	}
 	if _, err := flamingo.ParseShown(o.show); err != nil {
 		return usagef("--show: %v", err)
 	}
-	f := o.fitting
-	f.steps = max(1, f.steps) // 0 means epochs
-	return f.check()
+	return o.fitting.check()
 }
 
 // config is the configuration of a new model.

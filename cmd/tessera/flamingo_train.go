@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"text/tabwriter"
-	"time"
 
 	"github.com/pkg/errors"
 	"github.com/spf13/cobra"
@@ -19,6 +18,7 @@ import (
 	"tessera/graph"
 	"tessera/train"
 	"tessera/train/data"
+	"tessera/train/optim"
 )
 
 func newFlamingoTrain() *cobra.Command {
@@ -44,34 +44,30 @@ further metrics.jsonl, curves.svg and, in checkpoints, what --resume needs.`,
   tessera flamingo train --out runs/flamingo --resume`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			checkpoint, err := o.prepare(cmd.Flags())
+			checkpoint, err := o.prepare(cmd.Flags(), o.complete, o.check)
 			if err != nil {
 				return err
 			}
-			for _, x := range []struct{ flag, value, want string }{
-				{"data", o.data, flamingoForms + " or a folder"},
-				{"language", o.language, `the folder of a GPT-2, as "tessera flamingo pretrain-lm" makes it`},
-				{"vision", o.vision, "the folder of a ViT or a CLIP"},
-			} {
-				if x.value == "" {
-					return usagef("--%s is missing, want %s", x.flag, x.want)
-				}
-			}
-			if err := o.check(); err != nil {
-				return err
-			}
-			r := &flamingoRun{
-				flamingoSettings: &o, log: logger(cmd),
-				fit: &fit{
-					fitting: &o.fitting, trainer: &train.Trainer{Settings: fingerprint(cmd.Flags())},
-					title: "Flamingo on " + o.data, command: "tessera flamingo train", stderr: cmd.ErrOrStderr(), clock: time.Now,
-				},
-			}
+			r := &flamingoRun{flamingoSettings: &o, fit: newFit(cmd, &o.fitting, "Flamingo on "+o.data), log: logger(cmd)}
 			return r.run(cmd.Context(), cmd.OutOrStdout(), checkpoint)
 		},
 	}
 	o.bind(cmd.Flags())
 	return cmd
+}
+
+// complete rejects a new run without data or models.
+func (o *flamingoSettings) complete() error {
+	for _, x := range []struct{ flag, value, want string }{
+		{"data", o.data, flamingoForms + " or a folder"},
+		{"language", o.language, `the folder of a GPT-2, as "tessera flamingo pretrain-lm" makes it`},
+		{"vision", o.vision, "the folder of a ViT or a CLIP"},
+	} {
+		if x.value == "" {
+			return usagef("--%s is missing, want %s", x.flag, x.want)
+		}
+	}
+	return nil
 }
 
 // flamingoRun is a training run.
@@ -87,27 +83,24 @@ type flamingoRun struct {
 }
 
 func (r *flamingoRun) run(ctx context.Context, w io.Writer, checkpoint string) error {
-	start := r.fit.clock()
 	if err := r.open(ctx, checkpoint); err != nil {
 		return err
 	}
 	l := r.load("train", r.shots)
-	epoch := l.StepsPerEpoch()
-	if epoch < 1 {
+	if l.StepsPerEpoch() < 1 {
 		return usagef("--batch %d exceeds the %d training images: choose a smaller one", r.batch, l.N)
 	}
-	if r.steps == 0 {
-		r.steps = r.epochs * epoch
-	}
-	r.fit.trainer.Model, r.fit.trainer.Data, r.fit.save = l.Objective, l.Train, r.describer.save
-	r.fit.rate = func(p *graph.Param) float64 {
-		if flamingo.IsGate(p) {
-			return r.gateRate
+	r.fit.trainer.Model, r.fit.trainer.Data, r.fit.epoch, r.fit.save = l.Objective, l.Train, l.StepsPerEpoch(), r.describer.save
+	r.fit.adapt = func(a *optim.AdamW) {
+		a.Rate = func(p *graph.Param) float64 {
+			if flamingo.IsGate(p) {
+				return r.gateRate
+			}
+			return 1
 		}
-		return 1
 	}
 	if r.albums["validation"] != nil {
-		r.fit.validate = func() (train.Result, error) { return r.measure(context.WithoutCancel(ctx), "validation") }
+		r.fit.validate = func(ctx context.Context) (train.Result, error) { return r.measure(ctx, "validation") }
 	}
 	if r.copies != nil {
 		if err := r.copies(); err != nil {
@@ -117,7 +110,7 @@ func (r *flamingoRun) run(ctx context.Context, w io.Writer, checkpoint string) e
 	if err := r.fit.run(ctx, checkpoint); err != nil {
 		return err
 	}
-	return r.finish(ctx, w, start)
+	return r.finish(ctx, w)
 }
 
 // open makes the model, or loads that of a checkpoint, and shows the data to the
@@ -228,7 +221,7 @@ func (r *flamingoRun) measure(ctx context.Context, part string) (train.Result, e
 }
 
 // finish saves, evaluates and reports the model.
-func (r *flamingoRun) finish(ctx context.Context, w io.Writer, start time.Time) error {
+func (r *flamingoRun) finish(ctx context.Context, w io.Writer) error {
 	if err := r.describer.save(r.out); err != nil {
 		return err
 	}
@@ -251,9 +244,7 @@ func (r *flamingoRun) finish(ctx context.Context, w io.Writer, start time.Time) 
 		trained += p.Shape().TotalSize()
 	}
 	fmt.Fprintf(t, "parameters\t%s trained of %s\n", thousands(trained), thousands(r.Params().Size()))
-	fmt.Fprintf(t, "steps\t%s\n", thousands(r.fit.trainer.Done()))
-	fmt.Fprintf(t, "seconds\t%.1f\n", r.fit.clock().Sub(start).Seconds())
-	fmt.Fprintf(t, "model\t%s\n", r.out)
+	r.fit.tell(t)
 	fmt.Fprintf(t, "next\ttessera flamingo eval --model %s --data %s\n", r.out, r.flamingoSettings.data)
 	return t.Flush()
 }

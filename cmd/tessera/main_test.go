@@ -223,9 +223,9 @@ func TestRelabel(t *testing.T) {
 }
 
 func TestDefaultsNameFlags(t *testing.T) {
-	for kind, defaults := range dataDefaults {
+	for kind, defaults := range vitDefaults {
 		cmd := newViTTrain()
-		if err := setDefaults(cmd.Flags(), dataDefaults[kind]); err != nil {
+		if err := setDefaults(cmd.Flags(), vitDefaults[kind]); err != nil {
 			t.Errorf("%s: %v", kind, err)
 		}
 		preset := cmd.Flags().Lookup("preset").Value.String()

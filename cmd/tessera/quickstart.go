@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"io/fs"
@@ -66,7 +65,6 @@ func (o *quickstartOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	start := r.clock()
 	if err := r.open(checkpoint); err != nil {
 		return err
 	}
@@ -82,13 +80,10 @@ func (o *quickstartOptions) run(cmd *cobra.Command) error {
 			thousands(r.Params().Size()), thousands(r.parts.train.Len()), r.epochs)
 	}
 	if err := r.train(ctx, checkpoint); err != nil {
-		if errors.Is(err, context.Canceled) && r.trainer.Done() > 0 {
-			return errors.Errorf("interrupted after step %d of %d: the same command goes on from there", r.trainer.Done(), r.trainer.Steps)
-		}
 		return err
 	}
 	if !trained {
-		fmt.Fprintf(stderr, "Trained in %.0f s. ", r.clock().Sub(start).Seconds())
+		fmt.Fprintf(stderr, "Trained in %.0f s. ", r.fit.took.Seconds())
 	}
 	fmt.Fprintf(stderr, "Measuring by %s images that it has not seen.\n", thousands(r.parts.test.Len()+r.held.Len()))
 	found, err := r.explore(ctx)
@@ -116,6 +111,9 @@ func (o *quickstartOptions) training(given *pflag.FlagSet, stderr io.Writer, log
 	const least = 1000
 	if o.images < least {
 		return nil, "", usagef("--images is %d, want %s or more", o.images, thousands(least))
+	}
+	if o.epochs < 1 {
+		return nil, "", usagef("--epochs is %d, want 1 or more", o.epochs)
 	}
 	if o.out == "" {
 		return nil, "", usagef("--out is empty: name a folder for the results")
@@ -146,12 +144,7 @@ func (o *quickstartOptions) training(given *pflag.FlagSet, stderr io.Writer, log
 		}
 	}
 	if checkpoint == "" {
-		spec, err := parseClipSpec(s.data)
-		if err != nil {
-			return nil, "", err
-		}
-		err = setDefaults(f, clipDefaults[spec.kind])
-		if err != nil {
+		if err := s.suit(f); err != nil {
 			return nil, "", err
 		}
 	} else if err := takeUp(f, checkpoint); err != nil {
@@ -163,7 +156,11 @@ func (o *quickstartOptions) training(given *pflag.FlagSet, stderr io.Writer, log
 	if spec, err := parseClipSpec(s.data); err != nil || spec.kind != "shapes" || s.heldOut == 0 {
 		return nil, "", errors.Errorf("--out %s holds a run on %s: choose another folder", o.out, s.data)
 	}
-	return &clipRun{clipSettings: s, settings: fingerprint(f), log: log, stderr: stderr, clock: time.Now}, checkpoint, nil
+	run := &fit{
+		fitting: &s.fitting, trainer: &train.Trainer{Settings: fingerprint(f)}, title: "CLIP on " + s.data,
+		again: "the same command goes on from there", stderr: stderr, clock: time.Now, start: time.Now(),
+	}
+	return &clipRun{clipSettings: s, fit: run, log: log}, checkpoint, nil
 }
 
 // wantNew rejects a folder that holds more than what a run leaves that ended

@@ -50,7 +50,7 @@ func (x *exploration) report(ctx context.Context, path string, commands []sugges
 	all := len(x.texts.classes)
 	return safetensors.WriteAtomic(path, func(w io.Writer) error {
 		return errors.Wrap(page.Execute(w, map[string]any{
-			"Model": x.out, "Batch": x.batch, "Images": x.parts.train.Len(), "Epochs": x.epochs, "Steps": x.trainer.Done(), "Seed": x.seed,
+			"Model": x.out, "Batch": x.batch, "Images": x.parts.train.Len(), "Epochs": x.epochs, "Steps": x.fit.trainer.Done(), "Seed": x.seed,
 			"Params": x.Params().Size(), "Size": x.held.Size, "Patches": x.Config.Vision.Grid(),
 			"Classes": all, "Chance": 1 / float64(all), "Held": x.heldAs, "HeldPart": x.held, "TestPart": x.test,
 			"Training": x.sample(8), "Curves": template.HTML(curves),

@@ -5,18 +5,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/pkg/errors"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"tessera/train"
 	"tessera/train/data"
@@ -46,78 +42,43 @@ checkpoint that did best on them. Test images are used once, at the end.`,
   tessera vit train --out runs/shapes --resume`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return trainViT(cmd, &o)
+			checkpoint, err := o.prepare(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			r := &vitRun{vitSettings: &o, fit: newFit(cmd, &o.fitting, "ViT on "+o.data), log: logger(cmd)}
+			if err := r.open(checkpoint); err != nil {
+				return err
+			}
+			if err := r.train(cmd.Context(), checkpoint); err != nil {
+				return err
+			}
+			return r.finish(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
 	o.bind(cmd.Flags())
 	return cmd
 }
 
-func trainViT(cmd *cobra.Command, o *vitSettings) error {
-	checkpoint, err := o.prepare(cmd.Flags())
-	if err != nil {
-		return err
-	}
-	r := &vitRun{
-		vitSettings: o, settings: fingerprint(cmd.Flags()), log: logger(cmd),
-		stderr: cmd.ErrOrStderr(), clock: time.Now,
-	}
-	start := r.clock()
-	if err := r.open(checkpoint); err != nil {
-		return err
-	}
-	if err := r.train(cmd.Context(), checkpoint); err != nil {
-		return interrupted(err, r.trainer, "tessera vit train", o.out)
-	}
-	return r.finish(cmd.Context(), cmd.OutOrStdout(), start)
-}
-
-// prepare completes and checks the flags and makes the folder of the run. It
-// returns the checkpoint to go on from, or "".
+// prepare completes and checks the flags. It returns the checkpoint to go on
+// from, or "".
 func (o *vitSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error) {
-	if o.out == "" {
-		return "", usagef("--out is missing: name a folder for the results")
-	}
-	if o.resume {
-		if checkpoint, err = goOn(f, o.out); err != nil {
-			return "", err
-		}
-	} else {
-		if o.data == "" {
-			return "", usagef("--data is missing, want %s or a folder", dataForms)
-		}
+	return o.fitting.prepare(f, func() error {
 		if o.init != "" && f.Changed("preset") {
-			return "", usagef("--init and --preset exclude each other: the checkpoint has its own size")
+			return usagef("--init and --preset exclude each other: the checkpoint has its own size")
 		}
-		spec, err := parseDataSpec(o.data)
-		if err != nil {
-			return "", err
-		}
-		if err := setDefaults(f, dataDefaults[spec.kind]); err != nil {
-			return "", err
-		}
-	}
-	if err := o.check(); err != nil {
-		return "", err
-	}
-	if o.resume {
-		return checkpoint, nil
-	}
-	return "", wantEmpty(o.out)
+		return suit(f, o.data, vitDefaults)
+	}, o.check)
 }
 
 // vitRun is a training run.
 type vitRun struct {
 	*vitSettings
-	settings map[string]string
-	log      *slog.Logger
-	stderr   io.Writer
-	clock    func() time.Time
+	fit *fit
+	log *slog.Logger
 
 	parts splits
 	*classifier
-	loader  *data.Loader
-	trainer *train.Trainer
 }
 
 // open reads the data and makes the model, or loads that of a checkpoint.
@@ -159,42 +120,41 @@ func (r *vitRun) train(ctx context.Context, checkpoint string) error {
 	if err != nil {
 		return err
 	}
-	r.loader = r.load(r.parts.train, augment, r.smoothing)
-	r.loader.Shuffle = true
+	l := r.load(r.parts.train, augment, r.smoothing)
+	l.Shuffle = true
 	if r.mixup > 0 || r.cutmix > 0 {
-		r.loader.Mix = data.Mix{Prob: r.mixProb, Mixup: r.mixup, CutMix: r.cutmix}
+		l.Mix = data.Mix{Prob: r.mixProb, Mixup: r.mixup, CutMix: r.cutmix}
 	}
-	epoch := max(1, r.loader.StepsPerEpoch()/r.accumulate)
-	steps := r.steps
-	if steps == 0 {
-		steps = max(1, r.epochs*r.loader.StepsPerEpoch()/r.accumulate)
+	epoch := l.StepsPerEpoch()
+	if r.steps == 0 {
+		r.steps = max(1, r.epochs*epoch/r.accumulate)
 	}
-	r.trainer = &train.Trainer{
-		Model: r.Model, BatchSize: r.batch, Data: r.loader.Train,
-		Optimizer: r.optimizer(), Schedule: r.rates(steps), ClipNorm: r.clip,
-		Steps: steps, Accumulate: r.accumulate, Seed: r.seed, Settings: r.settings,
-	}
+	r.fit.epoch = max(1, epoch/r.accumulate)
+	t := r.fit.trainer
+	t.Model, t.Data, t.Accumulate, t.Schedule = r.Model, l.Train, r.accumulate, r.rates()
 	if r.ema > 0 {
-		r.trainer.EMA = &optim.EMA{Decay: r.ema}
+		t.EMA = &optim.EMA{Decay: r.ema}
 	}
-	return runLogged(ctx, r.trainer, checkpoint, r.out, "ViT on "+r.data, r.clock, func(lines *train.Log) []train.Hook {
-		return r.hooks(ctx, lines, epoch)
-	})
+	r.fit.save, r.fit.adapt = r.save, r.adapt
+	if r.parts.val != nil {
+		r.fit.best = "val_accuracy"
+		r.fit.validate = func(ctx context.Context) (train.Result, error) { return r.measure(ctx, r.parts.val) }
+	}
+	return r.fit.run(ctx, checkpoint)
 }
 
-func (r *vitRun) optimizer() *optim.AdamW {
-	a := &optim.AdamW{Beta1: r.betas[0], Beta2: r.betas[1], WeightDecay: r.weightDecay}
+// adapt chooses what the optimizer decays, and how fast it goes where.
+func (r *vitRun) adapt(a *optim.AdamW) {
 	if r.decayAll {
 		a.Decays = optim.All
 	}
 	if r.layerDecay < 1 {
 		a.Rate = optim.LayerDecay(r.layerDecay, r.Layers+1, depthOf(r.Layers))
 	}
-	return a
 }
 
-func (r *vitRun) rates(steps int) train.Schedule {
-	warmup := int(math.Round(r.warmup * float64(steps)))
+func (r *vitRun) rates() train.Schedule {
+	warmup, steps := r.fit.warm(), r.fit.length()
 	switch r.schedule {
 	case "constant":
 		return train.Constant(r.lr, warmup)
@@ -202,57 +162,6 @@ func (r *vitRun) rates(steps int) train.Schedule {
 		return train.ConstantCooldown(r.lr, warmup, steps/5, steps)
 	}
 	return train.WarmupCosine(r.lr, warmup, steps)
-}
-
-// hooks are what happens after a step, in order: validation, checkpoint, log,
-// progress.
-func (r *vitRun) hooks(ctx context.Context, lines *train.Log, epoch int) []train.Hook {
-	every := func(n int) int {
-		if n > 0 {
-			return n
-		}
-		return epoch
-	}
-	save := &train.Checkpoints{
-		Dir: filepath.Join(r.out, "checkpoints"), Every: every(r.saveEvery), Keep: r.keep, Save: r.save,
-	}
-	var hooks []train.Hook
-	if r.parts.val != nil {
-		save.Best = "val_accuracy"
-		validate := train.Validate(func() (train.Result, error) {
-			return r.averaged(func() (train.Result, error) {
-				return r.measure(context.WithoutCancel(ctx), r.parts.val)
-			})
-		})
-		hooks = append(hooks, func(s *train.Step) error {
-			// Last would also be true of a step that is interrupted.
-			if s.N%every(r.evalEvery) != 0 && s.N != s.Trainer.Steps {
-				return nil
-			}
-			return validate(s)
-		})
-	}
-	return append(hooks, save.Hook, lines.Hook, train.Progress(r.stderr, isTerminal(r.stderr), r.clock))
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// averaged evaluates with averaged weights where there are such.
-func (r *vitRun) averaged(evaluate func() (train.Result, error)) (train.Result, error) {
-	if r.trainer.EMA == nil {
-		return evaluate()
-	}
-	if err := r.trainer.EMA.Swap(r.Params()); err != nil {
-		return train.Result{}, err
-	}
-	result, err := evaluate()
-	if back := r.trainer.EMA.Swap(r.Params()); err == nil {
-		err = back
-	}
-	return result, err
 }
 
 // measure evaluates the model on a data set.
@@ -271,12 +180,7 @@ func (r *vitRun) load(ds data.Dataset, augment data.Augment, smoothing float64) 
 }
 
 // finish evaluates, saves and reports the model.
-func (r *vitRun) finish(ctx context.Context, w io.Writer, start time.Time) error {
-	if r.trainer.EMA != nil {
-		if err := r.trainer.EMA.Swap(r.Params()); err != nil {
-			return err
-		}
-	}
+func (r *vitRun) finish(ctx context.Context, w io.Writer) error {
 	if err := r.save(r.out); err != nil {
 		return err
 	}
@@ -300,9 +204,7 @@ func (r *vitRun) finish(ctx context.Context, w io.Writer, start time.Time) error
 			part.name, 100*result.Metrics["accuracy"], thousands(result.Count), result.Metrics["loss"])
 	}
 	fmt.Fprintf(t, "parameters\t%s\n", thousands(r.Params().Size()))
-	fmt.Fprintf(t, "steps\t%s\n", thousands(r.trainer.Done()))
-	fmt.Fprintf(t, "seconds\t%.1f\n", r.clock().Sub(start).Seconds())
-	fmt.Fprintf(t, "model\t%s\n", r.out)
+	r.fit.tell(t)
 	if r.parts.val != nil {
 		fmt.Fprintf(t, "best checkpoint\t%s\t(by validation accuracy)\n", filepath.Join(r.out, "checkpoints", "best"))
 	} else {

@@ -8,7 +8,6 @@ import (
 	"math"
 	"path/filepath"
 	"text/tabwriter"
-	"time"
 
 	"github.com/pkg/errors"
 	"github.com/spf13/cobra"
@@ -17,7 +16,6 @@ import (
 	"tessera/graph"
 	"tessera/train"
 	"tessera/train/data"
-	"tessera/train/optim"
 	"tessera/vqvae"
 )
 
@@ -42,11 +40,14 @@ used once, at the end.`,
 			if err != nil {
 				return err
 			}
-			r := &vqvaeRun{
-				vqvaeSettings: &o, settings: fingerprint(cmd.Flags()), log: logger(cmd),
-				stderr: cmd.ErrOrStderr(), clock: time.Now,
+			r := &vqvaeRun{vqvaeSettings: &o, fit: newFit(cmd, &o.fitting, "VQ-VAE on "+o.data), log: logger(cmd)}
+			if err := r.open(checkpoint); err != nil {
+				return err
 			}
-			return r.run(cmd.Context(), cmd.OutOrStdout(), checkpoint)
+			if err := r.train(cmd.Context(), checkpoint); err != nil {
+				return err
+			}
+			return r.finish(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
 	o.bind(cmd.Flags())
@@ -56,53 +57,17 @@ used once, at the end.`,
 // prepare completes and checks the flags. It returns the checkpoint to go on
 // from, or "".
 func (o *vqvaeSettings) prepare(f *pflag.FlagSet) (checkpoint string, err error) {
-	if o.out == "" {
-		return "", usagef("--out is missing: name a folder for the results")
-	}
-	if o.resume {
-		if checkpoint, err = goOn(f, o.out); err != nil {
-			return "", err
-		}
-		return checkpoint, o.check()
-	}
-	if o.data == "" {
-		return "", usagef("--data is missing, want %s or a folder", dataForms)
-	}
-	spec, err := parseDataSpec(o.data)
-	if err != nil {
-		return "", err
-	}
-	if err := setDefaults(f, vqvaeDefaults[spec.kind]); err != nil {
-		return "", err
-	}
-	if err := o.check(); err != nil {
-		return "", err
-	}
-	return "", wantEmpty(o.out)
+	return o.fitting.prepare(f, func() error { return suit(f, o.data, vqvaeDefaults) }, o.check)
 }
 
 // vqvaeRun is a training run.
 type vqvaeRun struct {
 	*vqvaeSettings
-	settings map[string]string
-	log      *slog.Logger
-	stderr   io.Writer
-	clock    func() time.Time
+	fit *fit
+	log *slog.Logger
 
-	parts   splits
-	model   *vqvae.Model
-	trainer *train.Trainer
-}
-
-func (r *vqvaeRun) run(ctx context.Context, w io.Writer, checkpoint string) error {
-	start := r.clock()
-	if err := r.open(checkpoint); err != nil {
-		return err
-	}
-	if err := r.train(ctx, checkpoint); err != nil {
-		return interrupted(err, r.trainer, "tessera vqvae train", r.out)
-	}
-	return r.finish(ctx, w, start)
+	parts splits
+	model *vqvae.Model
 }
 
 // open reads the data and makes the model, or loads that of a checkpoint.
@@ -137,54 +102,21 @@ func (r *vqvaeRun) train(ctx context.Context, checkpoint string) error {
 	if err != nil {
 		return err
 	}
-	loader := r.load(r.parts.train, augment)
-	loader.Shuffle = true
-	steps := r.steps
-	if steps == 0 {
-		steps = max(1, r.epochs*loader.StepsPerEpoch())
-	}
-	r.trainer = &train.Trainer{
-		Model: r.model, BatchSize: r.batch, Data: loader.Train,
-		Optimizer: &optim.AdamW{WeightDecay: r.weightDecay},
-		Schedule:  train.WarmupCosine(r.lr, int(math.Round(r.warmup*float64(steps))), steps),
-		ClipNorm:  r.clip, Steps: steps, Seed: r.seed, Settings: r.settings,
-	}
-	return runLogged(ctx, r.trainer, checkpoint, r.out, "VQ-VAE on "+r.data, r.clock, func(lines *train.Log) []train.Hook {
-		return r.hooks(ctx, lines, max(1, loader.StepsPerEpoch()))
-	})
-}
-
-// hooks are what happens after a step, in order: validation, checkpoint, log,
-// progress.
-func (r *vqvaeRun) hooks(ctx context.Context, lines *train.Log, epoch int) []train.Hook {
-	every := func(n int) int {
-		if n > 0 {
-			return n
-		}
-		return epoch
-	}
-	save := &train.Checkpoints{
-		Dir: filepath.Join(r.out, "checkpoints"), Every: every(r.saveEvery), Keep: r.keep, Save: r.model.Save,
-	}
-	var hooks []train.Hook
+	l := r.load(r.parts.train, augment)
+	l.Shuffle = true
+	r.fit.trainer.Model, r.fit.trainer.Data, r.fit.epoch, r.fit.save = r.model, l.Train, max(1, l.StepsPerEpoch()), r.model.Save
 	if r.parts.val != nil {
-		save.Best = "val_psnr"
-		validate := train.Validate(func() (train.Result, error) {
+		r.fit.best = "val_psnr"
+		r.fit.validate = func(ctx context.Context) (train.Result, error) {
 			l := r.load(r.parts.val, nil)
-			result, err := train.Evaluate(context.WithoutCancel(ctx), train.Objective(r.model), l.Epoch(), l.BatchSize)
+			result, err := train.Evaluate(ctx, train.Objective(r.model), l.Epoch(), l.BatchSize)
 			if err == nil {
 				result.Metrics["psnr"] = r.model.PSNR(result.Metrics["recon_loss"])
 			}
 			return result, err
-		})
-		hooks = append(hooks, func(s *train.Step) error {
-			if s.N%every(r.evals) != 0 && s.N != s.Trainer.Steps {
-				return nil
-			}
-			return validate(s)
-		})
+		}
 	}
-	return append(hooks, save.Hook, lines.Hook, train.Progress(r.stderr, isTerminal(r.stderr), r.clock))
+	return r.fit.run(ctx, checkpoint)
 }
 
 // load makes the batches of a data set.
@@ -197,7 +129,7 @@ func (r *vqvaeRun) load(ds data.Dataset, augment data.Augment) *data.Loader {
 }
 
 // finish saves, evaluates and reports the model.
-func (r *vqvaeRun) finish(ctx context.Context, w io.Writer, start time.Time) error {
+func (r *vqvaeRun) finish(ctx context.Context, w io.Writer) error {
 	if err := r.model.Save(r.out); err != nil {
 		return err
 	}
@@ -220,9 +152,7 @@ func (r *vqvaeRun) finish(ctx context.Context, w io.Writer, start time.Time) err
 	}
 	fmt.Fprintf(t, "tokens\t%d×%d\t(of %.1f bits)\n", r.model.Grid(), r.model.Grid(), math.Log2(float64(r.model.NumEmbeddings)))
 	fmt.Fprintf(t, "parameters\t%s\n", thousands(r.model.Params().Size()))
-	fmt.Fprintf(t, "steps\t%s\n", thousands(r.trainer.Done()))
-	fmt.Fprintf(t, "seconds\t%.1f\n", r.clock().Sub(start).Seconds())
-	fmt.Fprintf(t, "model\t%s\n", r.out)
+	r.fit.tell(t)
 	fmt.Fprintf(t, "next\ttessera vqvae reconstruct --model %s --data %s --out %s\n", r.out, r.data, filepath.Join(r.out, "reconstructions.png"))
 	return t.Flush()
 }
