@@ -45,6 +45,9 @@ Its metadata are the flags.`,
 			if _, err := o.prepare(cmd.Flags()); err != nil {
 				return err
 			}
+			if o.data == "shapes" {
+				return usagef("--data shapes: all images are written, so say how many, as in shapes:20000")
+			}
 			r := &clipRun{clipSettings: &o, fit: newFit(cmd, &o.fitting, ""), log: logger(cmd)}
 			if err := r.open(""); err != nil {
 				return err

@@ -229,6 +229,7 @@ func TestClipBatchesUsage(t *testing.T) {
 	}{
 		{"--resume is for training", exitUsage, []string{"--data", "shapes", "--out", empty, "--resume"}},
 		{"is not empty", exitFailed, []string{"--data", "shapes", "--out", full}},
+		{"say how many", exitUsage, []string{"--data", "shapes", "--out", empty}},
 		{"--data is missing", exitUsage, []string{"--out", empty}},
 		{"unknown style", exitUsage, []string{"--data", "emoji:" + packages + ":appel", "--out", empty}},
 		{"the only style", exitUsage, []string{"--data", "emoji:" + packages + ":apple", "--out", empty}},

@@ -14,7 +14,8 @@ var pairKinds = []string{"captions", "pairs", "webdataset", "coco", "emoji"}
 const clipForms = "captions:FILE, pairs:DIR, webdataset:SHARDS, coco:FILE, emoji:DIR[:STYLE], " + dataForms
 
 // clipFormsHelp explains them.
-const clipFormsHelp = `  shapes[:N]          drawn shapes with captions
+const clipFormsHelp = `  shapes[:N]          drawn shapes with captions; without N, each training image
+                      is seen once
   captions:FILE       .csv, .tsv or .jsonl of paths and captions
   pairs:DIR           image.jpg beside image.txt
   webdataset:SHARDS   tar files, such as shards/{000..012}.tar

@@ -74,7 +74,11 @@ func (o *clipSettings) suit(f *pflag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	return setDefaults(f, clipDefaults[spec.kind])
+	kind := spec.kind
+	if kind == "shapes" && o.data != kind {
+		kind = "shapes:N"
+	}
+	return setDefaults(f, clipDefaults[kind])
 }
 
 // clipRun is a training run.
@@ -125,6 +129,10 @@ func (r *clipRun) open(checkpoint string) error {
 	return r.freezeTower()
 }
 
+// shapesOnce is how many images are drawn for a training with "shapes", where no
+// number is given: as many as it sees, so that there is none it could know by heart.
+const shapesOnce = 640_000
+
 // openData opens the data set, without the combinations held out.
 func (r *clipRun) openData(spec clipSpec, size int) error {
 	var err error
@@ -142,6 +150,9 @@ func (r *clipRun) openData(spec clipSpec, size int) error {
 		return nil
 	}
 	n := spec.labelled.n
+	if r.data == spec.kind {
+		n = shapesOnce
+	}
 	seen, held, err := data.HoldOut(r.heldOut, r.seed)
 	if err != nil {
 		return usagef("--held-out %d: %v", r.heldOut, err)
@@ -150,9 +161,9 @@ func (r *clipRun) openData(spec clipSpec, size int) error {
 		return data.Shapes{N: n, Size: size, Seed: seed, Pairs: pairs}
 	}
 	train := part(n, shapesSeed, seen)
-	r.parts = splits{train: train, test: part(max(1, n/10), shapesTestSeed, seen)}
+	r.parts = splits{train: train, test: part(shapesTested(n), shapesTestSeed, seen)}
 	if len(held) > 0 {
-		r.held, r.heldAs = part(max(1, n/10), shapesTestSeed, held), held
+		r.held, r.heldAs = part(shapesTested(n), shapesTestSeed, held), held
 	}
 	r.texts = captions{classes: train.Classes(), templates: shapeTemplates(), own: train}
 	return nil

@@ -20,6 +20,7 @@ var dataKinds = []string{"shapes", "fashion-mnist", "mnist", "cifar10", "folder"
 // in every run, so that figures compare.
 const (
 	shapesTrain    = 20_000
+	shapesTest     = 2_000 // at most, and a tenth of the training examples
 	shapesSeed     = 1
 	shapesValSeed  = 2
 	shapesTestSeed = 3
@@ -84,7 +85,7 @@ func (d dataSpec) open(size int, val float64, seed uint64) (splits, error) {
 		part := func(n int, seed uint64) data.Dataset {
 			return data.Shapes{N: n, Size: size, Seed: seed}
 		}
-		held := max(1, d.n/10)
+		held := shapesTested(d.n)
 		return splits{
 			part(d.n, shapesSeed), part(held, shapesValSeed), part(held, shapesTestSeed),
 		}, nil
@@ -110,6 +111,9 @@ func (d dataSpec) open(size int, val float64, seed uint64) (splits, error) {
 	}
 	return s, err
 }
+
+// shapesTested is how many images there are to test by, of n to train with.
+func shapesTested(n int) int { return max(1, min(n/10, shapesTest)) }
 
 // openFolder opens a folder of images: its parts train, val and test where it
 // has a part train, and a division of all of it otherwise.
