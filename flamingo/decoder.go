@@ -2,13 +2,13 @@ package flamingo
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 
 	"tessera/graph"
+	"tessera/graph/op"
 	"tessera/layers"
 )
 
@@ -22,14 +22,12 @@ type Decoder struct {
 	images   int // T
 	capacity int // M, tokens
 	cache    *layers.Cache
-	past     int
-	padding  []int     // tokens on the left of each text that are none
-	seen     []int     // images of each text
-	mask     []float32 // (B, M)
-	step     *pass     // of one token
-	prompt   *pass     // of the last prompt's length
+	past     []int // tokens of each text
+	seen     []int // images of each text
+	step     *pass // of one token
+	prompt   *pass // of the longest of the last prompts
 	media    *mediaPass
-	shared   graph.Values // inputs of all passes: past, mask, keys and values of images
+	shared   graph.Values // inputs of all passes: past, keys and values of images
 }
 
 // NewDecoder makes a decoder of batch texts of at most images images and
@@ -42,13 +40,10 @@ func (m *Model) NewDecoder(batch, images, capacity int) (*Decoder, error) {
 	c := m.Text
 	d := &Decoder{
 		m: m, batch: batch, images: max(1, images), capacity: capacity,
-		cache:   layers.NewCache(layers.CacheConfig{Layers: c.Layers, Batch: batch, Heads: c.Heads, Tokens: capacity, Width: c.Width}),
-		padding: make([]int, batch), seen: make([]int, batch), mask: make([]float32, batch*capacity),
+		cache: layers.NewCache(layers.CacheConfig{Layers: c.Layers, Batch: batch, Heads: c.Heads, Tokens: capacity, Width: c.Width}),
+		past:  make([]int, batch), seen: make([]int, batch),
 	}
-	d.shared = graph.Values{
-		"past": tensor.New(tensor.WithShape(1), tensor.Of(tensor.Float32)),
-		"mask": tensor.New(tensor.WithShape(batch, capacity), tensor.WithBacking(d.mask)),
-	}
+	d.shared = graph.Values{"past": tensor.New(tensor.WithShape(batch), tensor.Of(tensor.Float32))}
 	for i := range m.Gated {
 		for _, name := range []string{keysName(i), valuesName(i)} {
 			d.shared[name] = tensor.New(tensor.WithShape(d.memoryShape()...), tensor.Of(tensor.Float32))
@@ -80,16 +75,19 @@ type pass struct {
 	prog              *graph.Program
 	in                graph.Values
 	ids, places, time []float32 // (B, n)
+	taken             []int     // (B), how many of the n tokens are each text's, the first ones
+	last              []float32 // (B), the place of the last of these
 }
 
 func (d *Decoder) compile(n int) (*pass, error) {
-	p := &pass{n: n, in: graph.Values{}}
-	input := func(name string) []float32 {
-		v := tensor.New(tensor.WithShape(d.batch, n), tensor.Of(tensor.Float32))
+	p := &pass{n: n, in: graph.Values{}, taken: slices.Repeat([]int{1}, d.batch)}
+	input := func(name string, shape ...int) []float32 {
+		v := tensor.New(tensor.WithShape(shape...), tensor.Of(tensor.Float32))
 		p.in[name] = v
 		return v.Float32s()
 	}
-	p.ids, p.places, p.time = input("ids"), input("position"), input("time")
+	p.ids, p.places, p.time = input("ids", d.batch, n), input("position", d.batch, n), input("time", d.batch, n)
+	p.last = input("last", d.batch)
 	for name, v := range d.shared {
 		p.in[name] = v
 	}
@@ -104,7 +102,7 @@ func (d *Decoder) compile(n int) (*pass, error) {
 // that follows them.
 func (d *Decoder) logits(b *graph.Builder, n int) *graph.Node {
 	m := d.m
-	past := layers.Past{Tokens: b.Input("past", 1), Mask: b.Input("mask", d.batch, d.capacity)}
+	past := layers.Past{Tokens: b.Input("past", d.batch)}
 	mem := map[int]memory{}
 	for i := range m.Language.Blocks {
 		if _, ok := m.Gated[i]; ok {
@@ -116,11 +114,11 @@ func (d *Decoder) logits(b *graph.Builder, n int) *graph.Node {
 	x = m.blocks(b, x, mem, seen, func(i int, x *graph.Node) *graph.Node {
 		return m.Language.Blocks[i].Cached(b, x, d.cache.Layers[i], past)
 	})
-	return m.head(b, b.At(x, 1, n-1))
+	return m.head(b, b.Must(op.At(x, b.Input("last", d.batch))))
 }
 
-// Past is the number of tokens taken, the same for all texts.
-func (d *Decoder) Past() int { return d.past }
+// Past is the number of tokens taken of the longest text.
+func (d *Decoder) Past() int { return slices.Max(d.past) }
 
 // Close frees the programs.
 func (d *Decoder) Close() error {
@@ -142,7 +140,7 @@ func (d *Decoder) Close() error {
 
 // Start forgets everything and takes a prompt for each text, at once. It
 // returns the scores (B, V) of the tokens that follow, valid until the next
-// call. Shorter prompts are padded on the left, which changes nothing for them.
+// call. Prompts may differ in length, which changes nothing for any.
 func (d *Decoder) Start(prompts []Sequence) ([]float32, error) {
 	if len(prompts) != d.batch {
 		return nil, errors.Errorf("flamingo: %d prompts for %d texts", len(prompts), d.batch)
@@ -170,18 +168,13 @@ func (d *Decoder) Start(prompts []Sequence) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.past = 0
-	clear(d.mask)
+	clear(d.past)
+	clear(p.ids) // what follows a shorter prompt is written over
+	clear(p.time)
 	for i, q := range prompts {
-		padding := longest - len(q.IDs)
-		d.padding[i], d.seen[i] = padding, len(q.Images)
-		for j := range padding {
-			d.mask[i*d.capacity+j] = float32(math.Inf(-1))
-		}
-		ids, time := p.ids[i*longest:(i+1)*longest], p.time[i*longest:(i+1)*longest]
-		clear(ids[:padding])
-		clear(time[:padding])
-		d.m.fillTokens(q, ids[padding:], time[padding:], make([]float32, len(q.IDs)))
+		n := len(q.IDs)
+		p.taken[i], d.seen[i] = n, len(q.Images)
+		d.m.fillTokens(q, p.ids[i*longest:][:n], p.time[i*longest:][:n], make([]float32, n))
 	}
 	return d.run(p)
 }
@@ -228,12 +221,12 @@ func (d *Decoder) Next(ids []int) ([]float32, error) {
 	if len(ids) != d.batch {
 		return nil, errors.Errorf("flamingo: %d tokens for %d texts", len(ids), d.batch)
 	}
-	if d.past == 0 {
+	if d.Past() == 0 {
 		return nil, errors.New("flamingo: the decoder has taken no prompts")
 	}
 	for i, id := range ids {
 		if id == d.m.Config.Media {
-			return nil, errors.Errorf("flamingo: token %d of text %d is a media token without an image", d.past-d.padding[i], i)
+			return nil, errors.Errorf("flamingo: token %d of text %d is a media token without an image", d.past[i], i)
 		}
 		d.step.ids[i], d.step.time[i] = float32(id), float32(d.seen[i])
 	}
@@ -261,24 +254,26 @@ func (d *Decoder) passOf(n int) (*pass, error) {
 
 // run takes the tokens of a pass whose ids and times are set.
 func (d *Decoder) run(p *pass) ([]float32, error) {
-	if d.past+p.n > d.capacity {
-		return nil, errors.Errorf("flamingo: %d tokens after %d, want at most %d", p.n, d.past, d.capacity)
+	if past := d.Past(); past+p.n > d.capacity {
+		return nil, errors.Errorf("flamingo: %d tokens after %d, want at most %d", p.n, past, d.capacity)
 	}
-	for i := range d.batch {
+	for i, past := range d.past {
+		d.shared["past"].Float32s()[i], p.last[i] = float32(past), float32(p.taken[i]-1)
 		for j := range p.n {
-			p.places[i*p.n+j] = float32(max(0, d.past+j-d.padding[i]))
+			p.places[i*p.n+j] = float32(past + j)
 		}
 	}
-	d.shared["past"].Float32s()[0] = float32(d.past)
 	if err := p.prog.Run(p.in); err != nil {
 		return nil, err
 	}
-	d.past += p.n
+	for i, n := range p.taken {
+		d.past[i] += n
+	}
 	return p.prog.Output("logits").Float32s(), nil
 }
 
-// reorder makes text i go on from what text from[i] has taken. Their images and
-// padding are the same.
+// reorder makes text i go on from what text from[i] has taken, as many tokens and
+// the same images.
 func (d *Decoder) reorder(from []int) {
 	for _, l := range d.cache.Layers {
 		for _, p := range []*graph.Param{l.Keys, l.Values} {

@@ -43,7 +43,7 @@ func NewCache(c CacheConfig) *Cache {
 
 // Past is what all cached layers of a graph share.
 type Past struct {
-	Tokens *graph.Node // (1), the number of tokens in the cache
+	Tokens *graph.Node // (B) or (1), the number of tokens in the cache, of each text or of all
 	Mask   *graph.Node // (B, M), added to the scores of cached tokens; may be nil
 	Prefix int         // the first tokens, which all see; 0 is causal throughout
 }

@@ -1,12 +1,13 @@
 package gpt2
 
 import (
-	"math"
+	"slices"
 
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 
 	"tessera/graph"
+	"tessera/graph/op"
 	"tessera/layers"
 )
 
@@ -19,12 +20,10 @@ type Decoder struct {
 	batch    int // B
 	capacity int // M, tokens
 	cache    *layers.Cache
-	past     int
-	padding  []int        // tokens on the left of each text that are none
-	mask     []float32    // (B, M)
-	step     *pass        // of one token
-	prompt   *pass        // of the last prompt's length
-	shared   graph.Values // inputs of all passes
+	past     []int     // tokens of each text
+	pasts    []float32 // the same, an input of all passes
+	step     *pass     // of one token
+	prompt   *pass     // of the longest of the last prompts
 }
 
 // NewDecoder makes a decoder of batch texts of at most capacity tokens each,
@@ -35,13 +34,9 @@ func (m *Model) NewDecoder(batch, capacity int) (*Decoder, error) {
 	}
 	d := &Decoder{
 		m: m, batch: batch, capacity: capacity,
-		cache:   layers.NewCache(layers.CacheConfig{Layers: m.Layers, Batch: batch, Heads: m.Heads, Tokens: capacity, Width: m.Width}),
-		padding: make([]int, batch),
-		mask:    make([]float32, batch*capacity),
-	}
-	d.shared = graph.Values{
-		"past": tensor.New(tensor.WithShape(1), tensor.Of(tensor.Float32)),
-		"mask": tensor.New(tensor.WithShape(batch, capacity), tensor.WithBacking(d.mask)),
+		cache: layers.NewCache(layers.CacheConfig{Layers: m.Layers, Batch: batch, Heads: m.Heads, Tokens: capacity, Width: m.Width}),
+		past:  make([]int, batch),
+		pasts: make([]float32, batch),
 	}
 	var err error
 	d.step, err = d.compile(1)
@@ -55,10 +50,15 @@ type pass struct {
 	in     graph.Values
 	ids    []float32 // (B, n)
 	places []float32 // (B, n)
+	taken  []int     // (B), how many of the n tokens are each text's, the first ones
+	last   []float32 // (B), the place of the last of these
 }
 
 func (d *Decoder) compile(n int) (*pass, error) {
-	p := &pass{n: n, ids: make([]float32, d.batch*n), places: make([]float32, d.batch*n)}
+	p := &pass{
+		n: n, ids: make([]float32, d.batch*n), places: make([]float32, d.batch*n),
+		taken: slices.Repeat([]int{1}, d.batch), last: make([]float32, d.batch),
+	}
 	// A step reads all weights for little work, so packing them once pays. A
 	// prompt is one run.
 	o := &graph.Options{Fixed: n == 1}
@@ -70,9 +70,8 @@ func (d *Decoder) compile(n int) (*pass, error) {
 	p.in = graph.Values{
 		"ids":      tensor.New(tensor.WithShape(d.batch, n), tensor.WithBacking(p.ids)),
 		"position": tensor.New(tensor.WithShape(d.batch, n), tensor.WithBacking(p.places)),
-	}
-	for name, v := range d.shared {
-		p.in[name] = v
+		"last":     tensor.New(tensor.WithShape(d.batch), tensor.WithBacking(p.last)),
+		"past":     tensor.New(tensor.WithShape(d.batch), tensor.WithBacking(d.pasts)),
 	}
 	return p, nil
 }
@@ -80,16 +79,16 @@ func (d *Decoder) compile(n int) (*pass, error) {
 // logits maps the next n tokens of each text to the scores (B, V) of the token
 // that follows them.
 func (d *Decoder) logits(b *graph.Builder, n int) *graph.Node {
-	past := layers.Past{Tokens: b.Input("past", 1), Mask: b.Input("mask", d.batch, d.capacity)}
+	past := layers.Past{Tokens: b.Input("past", d.batch)}
 	x := d.m.Embed(b, b.Input("ids", d.batch, n), b.Input("position", d.batch, n))
 	for i, k := range d.m.Blocks {
 		x = k.Cached(b, x, d.cache.Layers[i], past)
 	}
-	return d.m.Head(b, b.At(x, 1, n-1))
+	return d.m.Head(b, b.Must(op.At(x, b.Input("last", d.batch))))
 }
 
-// Past is the number of tokens taken, the same for all texts.
-func (d *Decoder) Past() int { return d.past }
+// Past is the number of tokens taken of the longest text.
+func (d *Decoder) Past() int { return slices.Max(d.past) }
 
 // Close frees the programs.
 func (d *Decoder) Close() error {
@@ -104,7 +103,7 @@ func (d *Decoder) Close() error {
 
 // Start forgets everything and takes a prompt for each text, at once. It
 // returns the scores (B, V) of the tokens that follow, valid until the next
-// call. Shorter prompts are padded on the left, which changes nothing for them.
+// call. Prompts may differ in length, which changes nothing for any.
 func (d *Decoder) Start(prompts [][]int) ([]float32, error) {
 	if len(prompts) != d.batch {
 		return nil, errors.Errorf("gpt2: %d prompts for %d texts", len(prompts), d.batch)
@@ -119,24 +118,17 @@ func (d *Decoder) Start(prompts [][]int) ([]float32, error) {
 	if longest > d.capacity {
 		return nil, errors.Errorf("gpt2: a prompt of %d tokens, want at most %d", longest, d.capacity)
 	}
-	d.past = 0
-	clear(d.mask)
-	for i, ids := range prompts {
-		d.padding[i] = longest - len(ids)
-		for j := range d.padding[i] {
-			d.mask[i*d.capacity+j] = float32(math.Inf(-1))
-		}
-	}
 	p, err := d.passOf(longest)
 	if err != nil {
 		return nil, err
 	}
+	clear(d.past)
+	clear(p.ids) // what follows a shorter prompt is written over
 	for i, ids := range prompts {
-		row := p.ids[i*longest : (i+1)*longest]
-		clear(row[:d.padding[i]])
 		for j, id := range ids {
-			row[d.padding[i]+j] = float32(id)
+			p.ids[i*longest+j] = float32(id)
 		}
+		p.taken[i] = len(ids)
 	}
 	return d.run(p)
 }
@@ -174,18 +166,20 @@ func (d *Decoder) passOf(n int) (*pass, error) {
 
 // run takes the tokens of a pass whose ids are set.
 func (d *Decoder) run(p *pass) ([]float32, error) {
-	if d.past+p.n > d.capacity {
-		return nil, errors.Errorf("gpt2: %d tokens after %d, want at most %d", p.n, d.past, d.capacity)
+	if past := d.Past(); past+p.n > d.capacity {
+		return nil, errors.Errorf("gpt2: %d tokens after %d, want at most %d", p.n, past, d.capacity)
 	}
-	for i := range d.batch {
+	for i, past := range d.past {
+		d.pasts[i], p.last[i] = float32(past), float32(p.taken[i]-1)
 		for j := range p.n {
-			p.places[i*p.n+j] = float32(max(0, d.past+j-d.padding[i]))
+			p.places[i*p.n+j] = float32(past + j)
 		}
 	}
-	d.shared["past"].Float32s()[0] = float32(d.past)
 	if err := p.prog.Run(p.in); err != nil {
 		return nil, err
 	}
-	d.past += p.n
+	for i, n := range p.taken {
+		d.past[i] += n
+	}
 	return p.prog.Output("logits").Float32s(), nil
 }

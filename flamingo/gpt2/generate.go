@@ -59,7 +59,7 @@ func (d *Decoder) Generate(ctx context.Context, prompts [][]int, o GenerateOptio
 	if err != nil {
 		return nil, err
 	}
-	most := d.capacity - d.past + 1
+	most := d.capacity - d.Past() + 1
 	if o.MaxTokens > 0 {
 		most = min(most, o.MaxTokens)
 	}

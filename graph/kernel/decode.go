@@ -28,7 +28,7 @@ func (c CachedHeads) QueryRows() int { return min(c.N, queryRows) }
 type CachedAttention[T Float] struct {
 	c    CachedHeads
 	pass CachedPass[T]
-	past int // tokens in the cache before the pass
+	past []int // (B), tokens in the cache before the pass
 	run  func(head int)
 }
 
@@ -38,13 +38,13 @@ type CachedPass[T Float] struct {
 	Scores       []T // scratch (B, H, QueryRows, M)
 	Q, K, V      []T // of the new tokens
 	Keys, Values []T // the cache, where tokens Past, …, Past+N−1 are written
-	Past         T   // tokens in the cache
+	Past         []T // tokens in the cache: of each example (B), or of all (1)
 	Mask         []T // (B, M), added to the scores of cached tokens; may be nil
 }
 
 // NewCachedAttention prepares attention of the given sizes.
 func NewCachedAttention[T Float](c CachedHeads) *CachedAttention[T] {
-	a := &CachedAttention[T]{c: c}
+	a := &CachedAttention[T]{c: c, past: make([]int, c.B)}
 	a.run = a.head
 	return a
 }
@@ -53,14 +53,20 @@ func NewCachedAttention[T Float](c CachedHeads) *CachedAttention[T] {
 // queries find there: query i attends to the first Past+i+1 tokens, or to
 // Prefix if that is more. The work is proportional to that number, not to M. A
 // query whose mask leaves nothing gives 0. Pass panics with an error unless
-// Past is a whole number in [0, M−N].
+// every Past is a whole number in [0, M−N].
 func (a *CachedAttention[T]) Pass(p CachedPass[T]) {
 	c := a.c
-	if !(p.Past >= 0 && p.Past <= T(c.M-c.N)) || p.Past != T(int(p.Past)) {
-		panic(fmt.Errorf("%v past and %d new tokens do not fit a cache of %d", p.Past, c.N, c.M))
+	most := 0
+	for b := range a.past {
+		v := p.Past[b%len(p.Past)]
+		if !(v >= 0 && v <= T(c.M-c.N)) || v != T(int(v)) {
+			panic(fmt.Errorf("%v past and %d new tokens do not fit a cache of %d", v, c.N, c.M))
+		}
+		a.past[b] = int(v)
+		most = max(most, a.past[b])
 	}
-	a.pass, a.past = p, int(p.Past)
-	if heads := c.B * c.H; heads*c.N*(a.past+c.N)*(c.K+c.V+softmaxCost) < grain {
+	a.pass = p
+	if heads := c.B * c.H; heads*c.N*(most+c.N)*(c.K+c.V+softmaxCost) < grain {
 		for i := range heads {
 			a.head(i)
 		}
@@ -74,13 +80,14 @@ func (a *CachedAttention[T]) Pass(p CachedPass[T]) {
 func (a *CachedAttention[T]) head(i int) {
 	c, p := a.c, &a.pass
 	b, h := i/c.H, i%c.H
+	past := a.past[b]
 	wideK, wideV := c.H*c.K, c.H*c.V
 	keys, values := p.Keys[i*c.M*c.K:(i+1)*c.M*c.K], p.Values[i*c.M*c.V:(i+1)*c.M*c.V]
 	for n := range c.N {
 		for j, v := range p.K[(b*c.N+n)*wideK+h*c.K:][:c.K] {
-			keys[j*c.M+a.past+n] = v
+			keys[j*c.M+past+n] = v
 		}
-		copy(values[(a.past+n)*c.V:][:c.V], p.V[(b*c.N+n)*wideV+h*c.V:])
+		copy(values[(past+n)*c.V:][:c.V], p.V[(b*c.N+n)*wideV+h*c.V:])
 	}
 	var mask []T
 	if p.Mask != nil {
@@ -92,17 +99,17 @@ func (a *CachedAttention[T]) head(i int) {
 		m := min(rows, c.N-n)
 		q, y := p.Q[(b*c.N+n)*wideK+h*c.K:], p.Y[(b*c.N+n)*wideV+h*c.V:]
 		if m == 1 {
-			seen := a.seen(n)
+			seen := c.seen(past, n)
 			w := scores[:seen]
 			rowTimes(w, q[:c.K], T(c.Scale), keys, c.M)
 			softmax(w, w, upTo(mask, seen))
 			rowTimes(y[:c.V], w, 1, values, c.V)
 			continue
 		}
-		wide := a.seen(n + m - 1)
+		wide := c.seen(past, n+m-1)
 		matMul(false, false, m, wide, c.K, T(c.Scale), q, wideK, keys, c.M, 0, scores, wide)
 		for r := range m {
-			w, seen := scores[r*wide:(r+1)*wide], a.seen(n+r)
+			w, seen := scores[r*wide:(r+1)*wide], c.seen(past, n+r)
 			softmax(w[:seen], w[:seen], upTo(mask, seen))
 			clear(w[seen:])
 		}
@@ -110,9 +117,9 @@ func (a *CachedAttention[T]) head(i int) {
 	}
 }
 
-// seen is how many tokens query n of the pass attends to.
-func (a *CachedAttention[T]) seen(n int) int {
-	return max(a.past+n+1, min(a.c.Prefix, a.past+a.c.N))
+// seen is how many tokens query n of a pass after past ones attends to.
+func (c CachedHeads) seen(past, n int) int {
+	return max(past+n+1, min(c.Prefix, past+c.N))
 }
 
 // upTo is the first n elements of a mask that may be nil.

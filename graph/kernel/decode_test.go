@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -55,7 +56,7 @@ func testCachedAttention[T Float](t *testing.T, tol float64) {
 				a.Pass(CachedPass[T]{
 					Y: y, Scores: filled[T](h.B*h.H*CachedHeads{Heads: c}.QueryRows()*h.M, math.NaN()),
 					Q: rowsOf[T](q, h.B, total, past, n, h.H*h.K), K: rowsOf[T](k, h.B, total, past, n, h.H*h.K), V: rowsOf[T](v, h.B, total, past, n, h.H*h.V),
-					Keys: keys, Values: values, Past: T(past), Mask: mask,
+					Keys: keys, Values: values, Past: []T{T(past)}, Mask: mask,
 				})
 				want := h
 				want.N, want.M = n, past+n
@@ -78,6 +79,35 @@ func testCachedAttention[T Float](t *testing.T, tol float64) {
 				past += n
 			}
 		})
+	}
+}
+
+// Examples with pasts of their own have the bytes of passes one by one.
+func TestCachedAttentionOfPasts(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, n := range []int{1, 3, 70} {
+		c := CachedHeads{Heads: Heads{B: 4, H: 2, N: n, M: 90, K: 5, V: 7, Scale: 0.4}}
+		past := []float32{0, 20, 7, float32(c.M - n)}
+		floats := func(width int) []float32 { return randoms[float32](rng, c.B*width) }
+		p := CachedPass[float32]{
+			Y: floats(n * c.H * c.V), Scores: floats(c.H * c.QueryRows() * c.M), Q: floats(n * c.H * c.K), K: floats(n * c.H * c.K), V: floats(n * c.H * c.V),
+			Keys: floats(c.H * c.K * c.M), Values: floats(c.H * c.M * c.V), Past: past,
+		}
+		one := c
+		one.B = 1
+		var want, keys, values []float32
+		for b := range c.B {
+			row := func(x []float32) []float32 { return slices.Clone(x[b*len(x)/c.B : (b+1)*len(x)/c.B]) }
+			q := CachedPass[float32]{
+				Y: row(p.Y), Scores: row(p.Scores), Q: row(p.Q), K: row(p.K), V: row(p.V), Keys: row(p.Keys), Values: row(p.Values), Past: past[b : b+1],
+			}
+			NewCachedAttention[float32](one).Pass(q)
+			want, keys, values = append(want, q.Y...), append(keys, q.Keys...), append(values, q.Values...)
+		}
+		NewCachedAttention[float32](c).Pass(p)
+		if !slices.Equal(p.Y, want) || !slices.Equal(p.Keys, keys) || !slices.Equal(p.Values, values) {
+			t.Errorf("%d tokens: a pass of several pasts differs from passes one by one", n)
+		}
 	}
 }
 
@@ -112,7 +142,7 @@ func TestCachedAttentionRejects(t *testing.T) {
 			}()
 			a.Pass(CachedPass[float32]{
 				Y: make([]float32, 2), Scores: make([]float32, 8), Q: make([]float32, 2), K: make([]float32, 2), V: make([]float32, 2),
-				Keys: make([]float32, 4), Values: make([]float32, 4), Past: float32(past),
+				Keys: make([]float32, 4), Values: make([]float32, 4), Past: []float32{float32(past)},
 			})
 		}()
 	}
@@ -123,7 +153,7 @@ func TestCachedAttentionAllocatesNothing(t *testing.T) {
 	a := NewCachedAttention[float32](c)
 	p := CachedPass[float32]{
 		Y: make([]float32, 768), Scores: make([]float32, 12*400), Q: make([]float32, 768), K: make([]float32, 768), V: make([]float32, 768),
-		Keys: make([]float32, 12*400*64), Values: make([]float32, 12*400*64), Past: 300,
+		Keys: make([]float32, 12*400*64), Values: make([]float32, 12*400*64), Past: []float32{300},
 	}
 	if n := testing.AllocsPerRun(50, func() { a.Pass(p) }); n >= 1 {
 		t.Errorf("%g allocations a pass", n)
@@ -138,7 +168,7 @@ func BenchmarkCachedAttention(b *testing.B) {
 			a := NewCachedAttention[float32](c)
 			p := CachedPass[float32]{
 				Y: make([]float32, 768), Scores: make([]float32, 12*c.M), Q: make([]float32, 768), K: make([]float32, 768), V: make([]float32, 768),
-				Keys: make([]float32, 768*c.M), Values: make([]float32, 768*c.M), Past: float32(past),
+				Keys: make([]float32, 768*c.M), Values: make([]float32, 768*c.M), Past: []float32{float32(past)},
 			}
 			b.ReportAllocs()
 			for b.Loop() {

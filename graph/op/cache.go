@@ -23,10 +23,11 @@ type CacheConfig struct {
 //
 // The cache is two tensors with room for M tokens, keys (B, H, K, M) and values
 // (B, H, M, V), which a run changes in place: a graph has one operation on
-// each. past (1) is the number of tokens there; a run writes tokens past, …,
-// past+N−1 and fails unless 0 ≤ past ≤ M−N. Query i attends to the first
-// past+i+1 tokens, or to Prefix if that is more, and a run costs as much as it
-// attends to, whatever M is. A prefix must be written in one run.
+// each. past is the number of tokens there, of each example (B) or of all (1); a
+// run writes tokens past, …, past+N−1 and fails unless 0 ≤ past ≤ M−N. Query i
+// attends to the first past+i+1 tokens, or to Prefix if that is more, and a run
+// costs as much as it attends to, whatever M is. A prefix must be written in one
+// run. After a smaller past, tokens are written over those that were there.
 //
 // mask, which may be nil, has shape (B, M) and is added to the scores: −Inf
 // excludes a cached token, such as padding. A query with nothing left gives 0.
@@ -56,8 +57,8 @@ func CachedAttention(q, k, v, keys, values, past, mask *G.Node, c CacheConfig) (
 	if h.M < h.N || h.M >= maxExact {
 		return nil, errors.Errorf("%d new tokens for a cache of %d, want at most as many and less than %d", h.N, h.M, maxExact)
 	}
-	if !past.Shape().Eq(tensor.Shape{1}) {
-		return nil, errors.Errorf("past has shape %v, want (1)", past.Shape())
+	if p := past.Shape(); !p.Eq(tensor.Shape{1}) && !p.Eq(tensor.Shape{h.B}) {
+		return nil, errors.Errorf("past has shape %v, want (%d) or (1)", p, h.B)
 	}
 	if mask != nil && !mask.Shape().Eq(tensor.Shape{h.B, h.M}) {
 		return nil, errors.Errorf("mask has shape %v, want (%d, %d)", mask.Shape(), h.B, h.M)
@@ -78,7 +79,7 @@ func cachedAttention[T kernel.Float](c kernel.CachedHeads) func(out, in [][]T) {
 	a := kernel.NewCachedAttention[T](c)
 	return func(out, in [][]T) {
 		p := kernel.CachedPass[T]{
-			Y: out[0], Scores: out[1], Q: in[0], K: in[1], V: in[2], Keys: in[3], Values: in[4], Past: in[5][0],
+			Y: out[0], Scores: out[1], Q: in[0], K: in[1], V: in[2], Keys: in[3], Values: in[4], Past: in[5],
 		}
 		if len(in) > 6 {
 			p.Mask = in[6]

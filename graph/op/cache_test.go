@@ -91,7 +91,7 @@ func TestCachedAttentionRejects(t *testing.T) {
 		{"cache of other values", []int{2, 1, 8}, []int{2, 1, 8}, []int{2, 1, 8}, []int{2, 2, 4, 5}, []int{2, 2, 6, 4}, []int{1}, nil, op.CacheConfig{Heads: 2}, "cache of values has shape (2, 2, 6, 4), want (2, 2, 5, 4)"},
 		{"no tokens", []int{2, 0, 8}, []int{2, 0, 8}, []int{2, 0, 8}, []int{2, 2, 4, 5}, []int{2, 2, 5, 4}, []int{1}, nil, op.CacheConfig{Heads: 2}, "no new tokens"},
 		{"more than fit", []int{2, 6, 8}, []int{2, 6, 8}, []int{2, 6, 8}, []int{2, 2, 4, 5}, []int{2, 2, 5, 4}, []int{1}, nil, op.CacheConfig{Heads: 2}, "6 new tokens for a cache of 5"},
-		{"two places", []int{2, 1, 8}, []int{2, 1, 8}, []int{2, 1, 8}, []int{2, 2, 4, 5}, []int{2, 2, 5, 4}, []int{2}, nil, op.CacheConfig{Heads: 2}, "past has shape (2), want (1)"},
+		{"pasts of others", []int{2, 1, 8}, []int{2, 1, 8}, []int{2, 1, 8}, []int{2, 2, 4, 5}, []int{2, 2, 5, 4}, []int{3}, nil, op.CacheConfig{Heads: 2}, "past has shape (3), want (2) or (1)"},
 		{"mask", []int{2, 1, 8}, []int{2, 1, 8}, []int{2, 1, 8}, []int{2, 2, 4, 5}, []int{2, 2, 5, 4}, []int{1}, []int{1, 5}, op.CacheConfig{Heads: 2}, "mask has shape (1, 5), want (2, 5)"},
 		{"prefix", []int{2, 1, 8}, []int{2, 1, 8}, []int{2, 1, 8}, []int{2, 2, 4, 5}, []int{2, 2, 5, 4}, []int{1}, nil, op.CacheConfig{Heads: 2, Prefix: -1}, "prefix of -1 tokens"},
 	} {
