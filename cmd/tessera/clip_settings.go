@@ -44,8 +44,7 @@ func (o *clipSettings) bind(f *pflag.FlagSet) {
 	o.fitting.bind(f, "pairs of a batch", "an epoch")
 }
 
-// clipDefaults are the values of flags that suit a data set. Of shapes, a number of
-// images that is given is seen several times.
+// clipDefaults are the values of flags that suit a data set.
 var clipDefaults = map[string]map[string]string{
 	"shapes":        {"preset": "small32", "epochs": "1", "save-every": "500"},
 	"shapes:N":      {"preset": "small32", "epochs": "32"},

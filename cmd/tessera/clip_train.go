@@ -74,11 +74,10 @@ func (o *clipSettings) suit(f *pflag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	kind := spec.kind
-	if kind == "shapes" && o.data != kind {
-		kind = "shapes:N"
+	if spec.pairs() {
+		return setDefaults(f, clipDefaults[spec.kind])
 	}
-	return setDefaults(f, clipDefaults[kind])
+	return setDefaults(f, spec.labelled.suited(clipDefaults))
 }
 
 // clipRun is a training run.
@@ -129,10 +128,6 @@ func (r *clipRun) open(checkpoint string) error {
 	return r.freezeTower()
 }
 
-// shapesOnce is how many images are drawn for a training with "shapes", where no
-// number is given: as many as it sees, so that there is none it could know by heart.
-const shapesOnce = 640_000
-
 // openData opens the data set, without the combinations held out.
 func (r *clipRun) openData(spec clipSpec, size int) error {
 	var err error
@@ -149,10 +144,7 @@ func (r *clipRun) openData(spec clipSpec, size int) error {
 		}
 		return nil
 	}
-	n := spec.labelled.n
-	if r.data == spec.kind {
-		n = shapesOnce
-	}
+	n := spec.labelled.once(640_000).n
 	seen, held, err := data.HoldOut(r.heldOut, r.seed)
 	if err != nil {
 		return usagef("--held-out %d: %v", r.heldOut, err)

@@ -183,13 +183,3 @@ func TestAddTexts(t *testing.T) {
 		t.Errorf("templates %v, want both", seen)
 	}
 }
-
-// Without a number, every image of shapes is seen once.
-func TestClipTrainShapesOnce(t *testing.T) {
-	for spec, want := range map[string]string{"shapes": "5,000 steps of 128", "shapes:1280": "320 steps of 128"} {
-		code, out, errs := tessera(t, "clip", "train", "--data", spec, "--out", filepath.Join(t.TempDir(), "new"), "--dry-run")
-		if code != exitOK || !strings.Contains(out, want) {
-			t.Errorf("--data %s: exit code %d, %s%s; want %q", spec, code, errs, out, want)
-		}
-	}
-}

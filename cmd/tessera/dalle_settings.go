@@ -53,7 +53,8 @@ func bindTemplate(f *pflag.FlagSet, template *string) {
 // shape takes more steps to learn than its color and place: small batches give
 // them in the same time.
 var dalleDefaults = map[string]map[string]string{
-	"shapes":        {"epochs": "8", "width": "96", "batch": "32", "positions": "axial"},
+	"shapes":        {"epochs": "1", "width": "96", "batch": "32", "positions": "axial", "save-every": "500", "eval-every": "1000"},
+	"shapes:N":      {"epochs": "8", "width": "96", "batch": "32", "positions": "axial"},
 	"mnist":         {"epochs": "2"},
 	"fashion-mnist": {"epochs": "2"},
 	"cifar10":       {"epochs": "10"},

@@ -370,3 +370,20 @@ func TestRank(t *testing.T) {
 		t.Error("all images are alike")
 	}
 }
+
+// Shapes are seen once, unless their number is given.
+func TestShapesSeenOnce(t *testing.T) {
+	for _, tt := range []struct {
+		spec   string
+		n      int
+		epochs string
+	}{{"shapes", 160_000, "1"}, {"shapes:500", 500, "8"}} {
+		d, err := parseDataSpec(tt.spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, epochs := d.once(160_000).n, d.suited(dalleDefaults)["epochs"]; n != tt.n || epochs != tt.epochs {
+			t.Errorf("%s: %d images, %s epochs, want %d and %s", tt.spec, n, epochs, tt.n, tt.epochs)
+		}
+	}
+}

@@ -29,6 +29,7 @@ func newDALLETrain() *cobra.Command {
 of the data, or --template with the name of the class.
 
 All images are turned into tokens first, by the VQ-VAE of "tessera vqvae train".
+Those of "shapes" are seen once, unless their number is given.
 Texts are split by a tokenizer made from the captions, or by that in --vocab.
 
 DIR receives all that drawing takes: the model (config.json, model.safetensors),
@@ -119,7 +120,7 @@ func (r *dalleRun) encodeParts(ctx context.Context) (map[string][]captioned, err
 	if err != nil {
 		return nil, err
 	}
-	parts, err := spec.open(r.image.ImageSize, r.val, r.seed)
+	parts, err := spec.once(160_000).open(r.image.ImageSize, r.val, r.seed)
 	if err != nil {
 		return nil, err
 	}

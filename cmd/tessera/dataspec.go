@@ -33,7 +33,26 @@ const dataForms = "shapes[:N], fashion-mnist:DIR, mnist:DIR, cifar10:DIR, folder
 type dataSpec struct {
 	kind string // one of dataKinds
 	dir  string
-	n    int // training examples, for shapes
+	n    int  // training examples, for shapes
+	some bool // that number was given
+}
+
+// once is d with n shapes, unless their number was given: so many that a model sees
+// each once, and there is none it could know by heart.
+func (d dataSpec) once(n int) dataSpec {
+	if d.kind == "shapes" && !d.some {
+		d.n = n
+	}
+	return d
+}
+
+// suited are the defaults for d. A number of shapes that was given is seen several
+// times, if that makes a difference.
+func (d dataSpec) suited(defaults map[string]map[string]string) map[string]string {
+	if several, ok := defaults[d.kind+":N"]; ok && d.some {
+		return several
+	}
+	return defaults[d.kind]
 }
 
 // splits are the parts of a data set; those it lacks are nil.
@@ -54,7 +73,7 @@ func parseDataSpec(s string) (dataSpec, error) {
 			if err != nil || n < 1 {
 				return d, usagef("--data %s: %q is not a number of examples", s, arg)
 			}
-			d.n = n
+			d.n, d.some = n, true
 		}
 		return d, nil
 	case slices.Contains(dataKinds, kind):

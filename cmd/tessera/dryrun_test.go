@@ -25,6 +25,8 @@ func TestDryRun(t *testing.T) {
 		{"a CLIP in chunks", []string{"clip", "train", "--data", "shapes:640", "--batch", "64", "--chunk", "32", "--epochs", "1"}, []string{
 			`image +\(64×3×32×32\)`, `logit_scale +\(1\) +1`, `of a batch [\d.]+ MB`, `operations +[\d.]+ GFLOP`, `the median of 3`,
 		}},
+		{"shapes that are seen once", []string{"clip", "train", "--data", "shapes"}, []string{`all +5,000 steps of 128 examples`}},
+		{"shapes that are seen again", []string{"clip", "train", "--data", "shapes:1280"}, []string{`all +320 steps of 128 examples`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "run")

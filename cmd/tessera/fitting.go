@@ -145,7 +145,7 @@ func suit(f *pflag.FlagSet, spec string, defaults map[string]map[string]string) 
 	if err != nil {
 		return err
 	}
-	return setDefaults(f, defaults[d.kind])
+	return setDefaults(f, d.suited(defaults))
 }
 
 // lastCheckpoint is the one in the folder out from which a run goes on.
