@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
 	"tessera/train/data"
 	"tessera/vit"
 )
@@ -231,6 +233,19 @@ func TestDefaultsNameFlags(t *testing.T) {
 		preset := cmd.Flags().Lookup("preset").Value.String()
 		if _, err := vit.Preset(preset); err != nil || preset != defaults["preset"] {
 			t.Errorf("%s: preset %q (error %v), want %q", kind, preset, err, defaults["preset"])
+		}
+	}
+}
+
+func TestOtherDefaultsNameFlags(t *testing.T) {
+	for _, x := range []struct {
+		cmd      func() *cobra.Command
+		defaults map[string]map[string]string
+	}{{newClipTrain, clipDefaults}, {newVQVAETrain, vqvaeDefaults}, {newDALLETrain, dalleDefaults}} {
+		for kind, defaults := range x.defaults {
+			if err := setDefaults(x.cmd().Flags(), defaults); err != nil {
+				t.Errorf("%s: %v", kind, err)
+			}
 		}
 	}
 }

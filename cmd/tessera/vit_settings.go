@@ -66,7 +66,8 @@ var free = []string{"out", "resume", "workers", "keep", "save-every", "help", "c
 
 // vitDefaults are the values of flags that suit a data set.
 var vitDefaults = map[string]map[string]string{
-	"shapes":        {"preset": "small32", "epochs": "4", "lr": "2e-3"},
+	"shapes":        {"preset": "small32", "epochs": "1", "lr": "2e-3", "save-every": "500", "eval-every": "500"},
+	"shapes:N":      {"preset": "small32", "epochs": "4", "lr": "2e-3"},
 	"mnist":         {"preset": "small28", "epochs": "5"},
 	"fashion-mnist": {"preset": "small28", "epochs": "5"},
 	"cifar10":       {"preset": "small32", "epochs": "20", "augment": "flip,shift"},
