@@ -3,6 +3,7 @@ package layers_test
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -106,4 +107,74 @@ func TestEmbeddingGradients(t *testing.T) {
 	graphtest.Grad(t, s.Params(), func(b *graph.Builder) *graph.Node {
 		return e.Logits(b, e.Forward(b, b.Const([]float64{4, 0, 4, 2}, 2, 2)))
 	})
+}
+
+// Texts of different lengths decode together as each does alone, to the byte.
+func TestPasses(t *testing.T) {
+	const D, H, M = 12, 3, 6
+	s := graph.NewScope(graph.Seed(2))
+	table := layers.NewEmbedding(s.Sub("wte"), 7, D, graph.Normal(1))
+	k := layers.NewBlock(s.Sub("h"), layers.BlockConfig{Width: D, Hidden: 20, Heads: H, Act: op.GELU, Eps: 1e-5, Init: graph.Normal(0.4)})
+	if err := s.Err(); err != nil {
+		t.Fatal(err)
+	}
+	passes := func(batch int) *layers.Passes {
+		cache := layers.NewCache(layers.CacheConfig{Layers: 1, Batch: batch, Heads: H, Tokens: M, Width: D})
+		p, err := layers.NewPasses(layers.PassesConfig{Batch: batch, Tokens: M, Logits: func(b *graph.Builder, n layers.Next) *graph.Node {
+			return n.Last(b, k.Cached(b, table.Forward(b, n.IDs), cache.Layers[0], n.Past))
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { p.Close() })
+		return p
+	}
+	decode := func(texts ...[]float32) (all [][]float32) {
+		p := passes(len(texts))
+		lengths := make([]int, len(texts))
+		for i, text := range texts {
+			lengths[i] = len(text) - 2 // the last two come one by one
+		}
+		at, err := p.Prompt(lengths)
+		for step := 0; ; step++ {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, text := range texts {
+				copy(at.Row("ids", i), text[p.Past()[i]:])
+			}
+			var y []float32
+			if y, err = p.Run(at); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, slices.Clone(y))
+			if step == 2 {
+				return all
+			}
+			at = p.Step()
+		}
+	}
+	texts := [][]float32{{1, 2, 3, 4, 5}, {6, 0, 2}, {3, 3, 1, 0}}
+	together := decode(texts...)
+	for i, text := range texts {
+		for step, want := range decode(text) {
+			if got := together[step][i*D : (i+1)*D]; !slices.Equal(got, want) {
+				t.Errorf("text %d, step %d: %v together, %v alone", i, step, got, want)
+			}
+		}
+	}
+	p := passes(1)
+	if _, err := p.Prompt([]int{M + 1}); err == nil || err.Error() != "a prompt of 7 tokens, want at most 6" {
+		t.Errorf("a long prompt: %v", err)
+	}
+	at, err := p.Prompt([]int{M})
+	if err == nil {
+		_, err = p.Run(at)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Run(p.Step()); err == nil || err.Error() != "1 tokens after 6, want at most 6" {
+		t.Errorf("a full cache: %v", err)
+	}
 }
