@@ -142,11 +142,11 @@ func (t *table) cosines(finds []find, query []float32, fetch vectorsOf) error {
 
 // centre takes the mean of each modality from terms and vectors.
 func (t *table) centre(sides []*side, q Query) {
-	sum := q.sum(map[Modality][]float64{Images: t.images.centre(), Texts: t.texts.centre()})
-	normalize(sum) // nothing left: all scores are 0
+	centres := map[Modality][]float64{Images: t.images.centre(), Texts: t.texts.centre()}
+	centred := q.Centred(centres)
 	for _, s := range sides {
-		s.Query = narrow(sum)
-		if s.Mean = s.m.centre(); s.Mean != nil {
+		s.Query, s.Mean = centred, centres[s.kind]
+		if s.Mean != nil {
 			s.Shift = score.Product(s.Mean, s.Query)
 			s.lengths = s.m.lengths(len(t.rows))
 		}

@@ -95,6 +95,14 @@ func (q Query) Vector() ([]float32, error) {
 	return narrow(sum), nil
 }
 
+// Centred is Vector once the mean of its kind is taken from each term; means that
+// are nil are not. It is 0 if nothing is left. The terms themselves stay.
+func (q Query) Centred(means map[Modality][]float64) []float32 {
+	sum := q.sum(means)
+	normalize(sum)
+	return narrow(sum)
+}
+
 // sum adds up the terms, from each the mean of its kind taken away.
 func (q Query) sum(means map[Modality][]float64) []float64 {
 	total := 0.0 // keeps the sum of large weights finite

@@ -9,7 +9,6 @@ import (
 	"github.com/pkg/errors"
 
 	"tessera/clip/search"
-	"tessera/clip/search/internal/fuse"
 	"tessera/clip/search/internal/score"
 )
 
@@ -144,7 +143,7 @@ func (x *Index) sides(ctx context.Context, tx pgx.Tx, q search.Query, vector []f
 				wide[kind] = append(wide[kind], float64(v))
 			}
 		}
-		centred := a.vector(fuse.Centre(q, wide))
+		centred := a.vector(q.Centred(wide))
 		for i, s := range sides {
 			sides[i].query, sides[i].score = centred, fmt.Sprintf("-(%s <#> %s)", column(s.kind), centred)
 			if mean := means[s.kind]; mean != nil {

@@ -10,7 +10,6 @@ import (
 	"github.com/pkg/errors"
 
 	"tessera/clip/search"
-	"tessera/clip/search/internal/fuse"
 	"tessera/clip/search/internal/score"
 )
 
@@ -109,7 +108,7 @@ func (x *Index) scoring(ctx context.Context, q search.Query) (*scoring, error) {
 		return nil, err
 	}
 	centres := sample.centres()
-	centred := fuse.Centre(q, centres)
+	centred := q.Centred(centres)
 	for i := range s.sides {
 		m := &s.sides[i]
 		if q.Fusion == search.Centred {
