@@ -72,11 +72,8 @@ type clipScore struct {
 }
 
 func (o *clipEvalOptions) run(cmd *cobra.Command) error {
-	switch {
-	case o.batch < 1:
-		return usagef("--batch is %d, want 1 or more", o.batch)
-	case !(o.val == -1 || o.val >= 0 && o.val < 1):
-		return usagef("--val is %g, want at least 0 and less than 1", o.val)
+	if err := within(limited{"batch", float64(o.batch), o.batch >= 1, "1 or more"}, valShare(o.val)); err != nil {
+		return err
 	}
 	spec, err := parseClipSpec(o.data)
 	if err != nil {

@@ -65,7 +65,7 @@ func (o *clipSettings) check() error {
 		return err
 	}
 	err := within(
-		aShare("val", o.val),
+		valShare(o.val),
 		limited{"held-out", float64(o.heldOut), o.heldOut >= 0, "0 or more"},
 		limited{"vocabulary", float64(o.vocabulary), o.vocabulary >= 514, "514 or more: every byte twice, start and end"},
 		limited{"batch", float64(o.batch), o.batch >= 2, "2 or more"},

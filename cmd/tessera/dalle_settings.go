@@ -67,7 +67,7 @@ func (o *dalleSettings) check() error {
 		return err
 	}
 	err := within(
-		aShare("val", o.val),
+		valShare(o.val),
 		limited{"hold-out", float64(o.holdOut), o.holdOut >= 0, "0 or more"},
 		limited{"vocab-size", float64(o.vocabSize), o.vocabSize >= 514 && o.vocabSize < 1<<20, "514 to 1048575"},
 		limited{"text-tokens", float64(o.textTokens), o.textTokens == 0 || o.textTokens >= 3 && o.textTokens <= 1024, "3 to 1024, or 0"},

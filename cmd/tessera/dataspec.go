@@ -31,16 +31,16 @@ const dataForms = "shapes[:N], fashion-mnist:DIR, mnist:DIR, cifar10:DIR, folder
 
 // dataSpec is a data set as named on the command line.
 type dataSpec struct {
-	kind string // one of dataKinds
-	dir  string
-	n    int  // training examples, for shapes
-	some bool // that number was given
+	kind  string // one of dataKinds
+	dir   string
+	n     int  // training examples, for shapes
+	given bool // that number was
 }
 
 // once is d with n shapes, unless their number was given: so many that a model sees
 // each once, and there is none it could know by heart.
 func (d dataSpec) once(n int) dataSpec {
-	if d.kind == "shapes" && !d.some {
+	if d.kind == "shapes" && !d.given {
 		d.n = n
 	}
 	return d
@@ -49,7 +49,7 @@ func (d dataSpec) once(n int) dataSpec {
 // suited are the defaults for d. A number of shapes that was given is seen several
 // times, if that makes a difference.
 func (d dataSpec) suited(defaults map[string]map[string]string) map[string]string {
-	if several, ok := defaults[d.kind+":N"]; ok && d.some {
+	if several, ok := defaults[d.kind+":N"]; ok && d.given {
 		return several
 	}
 	return defaults[d.kind]
@@ -73,7 +73,7 @@ func parseDataSpec(s string) (dataSpec, error) {
 			if err != nil || n < 1 {
 				return d, usagef("--data %s: %q is not a number of examples", s, arg)
 			}
-			d.n, d.some = n, true
+			d.n, d.given = n, true
 		}
 		return d, nil
 	case slices.Contains(dataKinds, kind):

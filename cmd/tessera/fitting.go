@@ -94,9 +94,9 @@ type limited struct {
 	want  string
 }
 
-// aShare is a flag for a share of the training images.
-func aShare(flag string, v float64) limited {
-	return limited{flag, v, v == -1 || v >= 0 && v < 1, "at least 0 and less than 1"}
+// valShare is the flag that bindVal binds.
+func valShare(v float64) limited {
+	return limited{"val", v, v == -1 || v >= 0 && v < 1, "at least 0 and less than 1"}
 }
 
 // aProbability is a flag for one that is not 1.

@@ -105,7 +105,7 @@ func (e *flamingoEval) check() error {
 		return usagef("--data is missing, want %s or a folder", flamingoForms)
 	}
 	return within(
-		aShare("val", e.val),
+		valShare(e.val),
 		limited{"hold-out", float64(e.holdOut), e.holdOut >= 0, "0 or more"},
 		limited{"n", float64(e.n), e.n >= 0, "0 or more"},
 		limited{"batch", float64(e.batch), e.batch >= 1, "1 or more"},

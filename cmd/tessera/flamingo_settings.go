@@ -53,7 +53,7 @@ func (o *flamingoSettings) check() error {
 	const most = 1 << 16
 	size := func(flag string, n int) limited { return limited{flag, float64(n), n >= 1 && n <= most, "1 to 65536"} }
 	err := within(
-		aShare("val", o.val),
+		valShare(o.val),
 		limited{"hold-out", float64(o.holdOut), o.holdOut >= 0, "0 or more"},
 		limited{"shots", float64(o.shots), o.shots >= 0 && o.shots <= 64, "0 to 64"},
 		size("depth", o.depth), size("latents", o.latents), size("heads", o.heads), size("head-width", o.headWidth),

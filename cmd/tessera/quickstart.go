@@ -4,13 +4,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/pkg/errors"
 	"github.com/spf13/cobra"
@@ -61,7 +59,7 @@ given again; a finished one is shown again. To start over, remove DIR.`,
 
 func (o *quickstartOptions) run(cmd *cobra.Command) error {
 	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
-	r, checkpoint, err := o.training(cmd.Flags(), stderr, logger(cmd))
+	r, checkpoint, err := o.training(cmd)
 	if err != nil {
 		return err
 	}
@@ -106,7 +104,7 @@ func (o *quickstartOptions) run(cmd *cobra.Command) error {
 
 // training is a run of "clip train": that in the folder of the results, with
 // its last checkpoint, or else a new one.
-func (o *quickstartOptions) training(given *pflag.FlagSet, stderr io.Writer, log *slog.Logger) (r *clipRun, checkpoint string, err error) {
+func (o *quickstartOptions) training(cmd *cobra.Command) (r *clipRun, checkpoint string, err error) {
 	// The parts of the data and the captions of the report want some.
 	const least = 1000
 	if o.images < least {
@@ -136,7 +134,7 @@ func (o *quickstartOptions) training(given *pflag.FlagSet, stderr io.Writer, log
 		{"seed", "seed", strconv.FormatUint(o.seed, 10)},
 	} {
 		// A run that goes on has values of its own for those not given.
-		if x.own != "" && checkpoint != "" && !given.Changed(x.own) {
+		if x.own != "" && checkpoint != "" && !cmd.Flags().Changed(x.own) {
 			continue
 		}
 		if err := f.Set(x.name, x.value); err != nil {
@@ -156,11 +154,9 @@ func (o *quickstartOptions) training(given *pflag.FlagSet, stderr io.Writer, log
 	if spec, err := parseClipSpec(s.data); err != nil || spec.kind != "shapes" || s.heldOut == 0 {
 		return nil, "", errors.Errorf("--out %s holds a run on %s: choose another folder", o.out, s.data)
 	}
-	run := &fit{
-		fitting: &s.fitting, trainer: &train.Trainer{Settings: fingerprint(f)}, title: "CLIP on " + s.data,
-		again: "the same command goes on from there", stderr: stderr, clock: time.Now, start: time.Now(),
-	}
-	return &clipRun{clipSettings: s, fit: run, log: log}, checkpoint, nil
+	run := newFit(cmd, &s.fitting, "CLIP on "+s.data)
+	run.trainer.Settings, run.again = fingerprint(f), "the same command goes on from there"
+	return &clipRun{clipSettings: s, fit: run, log: logger(cmd)}, checkpoint, nil
 }
 
 // wantNew rejects a folder that holds more than what a run leaves that ended

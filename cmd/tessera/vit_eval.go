@@ -40,10 +40,9 @@ training run held out, give its --val and --seed.`,
 				return usagef("--model is missing: name the folder of a model")
 			case spec == "":
 				return usagef("--data is missing, want %s or a folder", dataForms)
-			case batch < 1:
-				return usagef("--batch is %d, want 1 or more", batch)
-			case !(val == -1 || val >= 0 && val < 1):
-				return usagef("--val is %g, want at least 0 and less than 1", val)
+			}
+			if err := within(limited{"batch", float64(batch), batch >= 1, "1 or more"}, valShare(val)); err != nil {
+				return err
 			}
 			log := logger(cmd)
 			d, err := parseDataSpec(spec)

@@ -147,7 +147,7 @@ func (o *vitSettings) check() error {
 		return err
 	}
 	err := within(
-		aShare("val", o.val),
+		valShare(o.val),
 		limited{"image-size", float64(o.imageSize), o.imageSize >= 0, "0 or more"},
 		limited{"accumulate", float64(o.accumulate), o.accumulate >= 1, "1 or more"},
 		limited{"layer-decay", o.layerDecay, o.layerDecay > 0 && o.layerDecay <= 1, "more than 0, at most 1"},

@@ -36,13 +36,11 @@ func (o *vqvaeData) bind(f *pflag.FlagSet) {
 
 // open returns the chosen part of the data and its name.
 func (o *vqvaeData) open(c vqvae.Config) (data.Dataset, string, error) {
-	switch {
-	case o.spec == "":
+	if o.spec == "" {
 		return nil, "", usagef("--data is missing, want %s or a folder", dataForms)
-	case o.batch < 1:
-		return nil, "", usagef("--batch is %d, want 1 or more", o.batch)
-	case !(o.val == -1 || o.val >= 0 && o.val < 1):
-		return nil, "", usagef("--val is %g, want at least 0 and less than 1", o.val)
+	}
+	if err := within(limited{"batch", float64(o.batch), o.batch >= 1, "1 or more"}, valShare(o.val)); err != nil {
+		return nil, "", err
 	}
 	d, err := parseDataSpec(o.spec)
 	if err != nil {

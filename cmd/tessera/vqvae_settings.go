@@ -51,7 +51,7 @@ func (o *vqvaeSettings) check() error {
 		return err
 	}
 	err := within(
-		aShare("val", o.val),
+		valShare(o.val),
 		limited{"codes", float64(o.codes), o.codes >= 2 && o.codes <= 1<<20, "2 to 1048576"},
 		limited{"residual-blocks", float64(o.residual), o.residual >= 0 && o.residual <= 100, "0 to 100"},
 		limited{"commitment", o.commitment, o.commitment >= 0 && o.commitment < 1e6, "0 or more"},
